@@ -1,0 +1,44 @@
+# Two commands for a newcomer: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: setup demo test test-all lint fix bench clean
+
+setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
+
+$(VENV)/.base: pyproject.toml requirements.lock
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -c requirements.lock --upgrade pip
+	$(PIP) install --quiet -c requirements.lock -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install --quiet -c requirements.lock --group dev
+	touch $@
+
+demo: $(VENV)/.base  ## simulate a market and run everything on it
+	$(BIN)/kestrel demo
+
+test: lint  ## what CI runs
+	$(BIN)/python -m pytest -q -m "not slow and not gpu and not live"
+
+test-all: lint  ## the slow proofs too
+	$(BIN)/python -m pytest -q -m "not live"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) demo dist build

@@ -1,0 +1,208 @@
+"""Which orders a strategy wants, from the scores of one session and the book.  Compiled; simulation and live orders both call it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from backtest import costs, fills, strategies
+from backtest.compiled import compiled
+from backtest.costs import BUY, SELL, Rates
+from backtest.fills import BELOW_LOT, FILLED, NO_CASH, SUSPENDED, Book, Tape, affordable, cents, cost, proceeds, quote, sellable, tariff, whole_lots
+from backtest.strategies import DROPOUT, Policy
+from data.panel import Floats
+
+# N stocks
+EQUAL_PART = -1  # value of a buy that gets the same part of the cash as the others
+
+
+class Plan(NamedTuple):
+    """Orders in the order in which they are placed: sells worst first, buys best first, who therefore get the cash first."""
+
+    count_2: NDArray[np.int64]  # sells, buys
+    sells_N: NDArray[np.int64]  # stocks
+    sell_shares_N: NDArray[np.int64]
+    buys_N: NDArray[np.int64]
+    buy_value_N: NDArray[np.int64]  # cents wanted
+    buy_shares_N: NDArray[np.int64]
+    buy_reason_N: NDArray[np.int64]
+
+
+def blank_plan(stocks: int) -> Plan:
+    """A plan with room for every stock on either side."""
+    return Plan(np.zeros(2, dtype=np.int64), *(np.zeros(stocks + 1, dtype=np.int64) for _ in range(6)))
+
+
+@njit(nogil=True)
+def has_opinion(score_N: Floats) -> bool:
+    """Whether the scores tell at least two stocks apart; if not, nothing is traded."""
+    first = np.nan
+    for score in score_N:
+        if np.isfinite(score):
+            if np.isnan(first):
+                first = score
+            elif score != first:
+                return True
+    return False
+
+
+@njit(nogil=True)
+def before(a: int, b: int, score_N: Floats) -> bool:
+    """Whether stock a ranks before stock b: by score, then by symbol; a stock without a score comes last."""
+    left, right = score_N[a], score_N[b]
+    if np.isfinite(left) and np.isfinite(right) and left != right:
+        return bool(left > right)
+    if np.isfinite(left) != np.isfinite(right):
+        return bool(np.isfinite(left))
+    return a < b
+
+
+@njit(nogil=True)
+def best(score_N: Floats, skip_N: NDArray[np.int64], m: int, out_N: NDArray[np.int64]) -> int:
+    """Write the m best scored stocks with skip_N == 0 into out_N, best first; return how many there are.
+
+    One pass with insertion into a sorted list: few stocks ever enter it, so it is much faster than sorting all.
+    """
+    found, least = 0, -np.inf
+    top = np.empty(m + 1)
+    for n in range(len(score_N) if m > 0 else 0):
+        score = score_N[n]
+        if not score > least or score == np.inf or skip_N[n] != 0:  # NaN fails the first test
+            continue
+        place = found
+        while place > 0 and score > top[place - 1]:
+            top[place], out_N[place] = top[place - 1], out_N[place - 1]
+            place -= 1
+        top[place], out_N[place] = score, n
+        found = min(found + 1, m)
+        if found == m:
+            least = top[m - 1]
+    return found
+
+
+@njit(nogil=True)
+def ranked_holdings(score_N: Floats, shares_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stocks held, best first, ties by symbol, those without a score last."""
+    held = np.flatnonzero(shares_N)
+    key = np.empty(len(held))
+    for i in range(len(held)):
+        n = held[i]
+        score = score_N[n] if np.isfinite(score_N[n]) else -np.inf
+        place = i
+        while place > 0 and score > key[place - 1]:
+            key[place], held[place] = key[place - 1], held[place - 1]
+            place -= 1
+        key[place], held[place] = score, n
+    return held
+
+
+@njit(nogil=True)
+def dropout(policy: Policy, score_N: Floats, book: Book, plan: Plan) -> None:
+    """Plan what TopkDropout wants: out with holdings among the last `drop` of held and new, in with as many of the new."""
+    held = ranked_holdings(score_N, book.shares_N)
+    new = best(score_N, book.shares_N, max(0, policy.drop + policy.k - len(held)), plan.buys_N)
+    i, j, sold = len(held) - 1, new - 1, 0
+    for _ in range(min(policy.drop, len(held) + new)):  # walk the joint ranking from its end
+        if i < 0 or (j >= 0 and before(held[i], plan.buys_N[j], score_N)):
+            j -= 1
+        else:
+            plan.sells_N[sold] = held[i]
+            plan.sell_shares_N[sold] = book.shares_N[held[i]]
+            sold += 1
+            i -= 1
+    bought = max(0, min(new, sold + policy.k - len(held)))
+    plan.buy_value_N[:bought] = EQUAL_PART
+    plan.count_2[0], plan.count_2[1] = sold, bought
+
+
+@njit(nogil=True)
+def buffered(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
+    """Plan what TopkBuffer wants: holdings beyond the buffer out, the best in, each brought to its equal weight."""
+    ranked = np.empty(policy.buffer + 1, dtype=np.int64)
+    found = best(score_N, np.zeros(len(score_N), dtype=np.int64), policy.buffer, ranked)
+    wanted_N = np.zeros(len(score_N), dtype=np.bool_)
+    chosen = 0
+    for keep in (True, False):  # first what is held within the buffer, then the best of the others
+        for n in ranked[:found]:
+            if chosen < policy.k and (book.shares_N[n] > 0) == keep:
+                wanted_N[n] = True
+                chosen += 1
+    equity, sold, bought = book.cash_1[0], 0, 0
+    held = ranked_holdings(score_N, book.shares_N)
+    for n in held[::-1]:
+        equity += cents(book.shares_N[n], price_N[n])
+        if not wanted_N[n]:
+            plan.sells_N[sold], plan.sell_shares_N[sold] = n, book.shares_N[n]
+            sold += 1
+    target = int(equity * policy.invested / policy.k)
+    for n in ranked[:found]:
+        if not wanted_N[n]:
+            continue
+        value = target - cents(book.shares_N[n], price_N[n])
+        if book.shares_N[n] > 0 and abs(value) <= policy.band * target:
+            continue
+        if value > 0:
+            plan.buys_N[bought], plan.buy_value_N[bought] = n, value
+            bought += 1
+        elif value < 0:
+            plan.sells_N[sold], plan.sell_shares_N[sold] = n, int(-value / (price_N[n] * 100))
+            sold += 1
+    plan.count_2[0], plan.count_2[1] = sold, bought
+
+
+@njit(nogil=True)
+def choose(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
+    """Plan the sells with their shares and the buys with their value; price_N is what a share is thought to cost."""
+    plan.count_2[:] = 0
+    if not has_opinion(score_N):
+        return
+    if policy.kind == DROPOUT:
+        dropout(policy, score_N, book, plan)
+    else:
+        buffered(policy, score_N, book, price_N, plan)
+
+
+@njit(nogil=True)
+def expected_cash(plan: Plan, book: Book, price_N: Floats, tape: Tape, rates: Rates, s: int) -> int:
+    """Cents at hand once the planned sells are done at price_N; a stock suspended the day before is thought to stay so."""
+    cash = book.cash_1[0]
+    for i in range(plan.count_2[SELL]):
+        n = plan.sells_N[i]
+        if tape.was_trading_DN[s, n]:
+            q = quote(tape, s, n)
+            shares = sellable(q, plan.sell_shares_N[i], book.shares_N[n])
+            cash += proceeds(q, tariff(rates, s, tape.exchange_N[n], SELL), shares, price_N[n])
+    return int(cash)
+
+
+@njit(nogil=True)
+def size(policy: Policy, plan: Plan, price_N: Floats, tape: Tape, rates: Rates, s: int, cash: int) -> None:
+    """Give each planned buy its shares: whole lots of its value at price_N, as long as the cash lasts, best first."""
+    bought, left = plan.count_2[BUY], max(cash, 0)
+    part = int(max(cash, 0) * policy.invested / max(bought, 1))
+    for i in range(bought):
+        n = plan.buys_N[i]
+        price = price_N[n]
+        plan.buy_shares_N[i], plan.buy_reason_N[i] = 0, SUSPENDED
+        if not price > 0:
+            continue
+        q, t = quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY)
+        value = part if plan.buy_value_N[i] == EQUAL_PART else plan.buy_value_N[i]
+        wanted = whole_lots(q, int(value / (price * 100)))
+        shares = affordable(q, t, wanted, price, left)
+        plan.buy_shares_N[i] = shares
+        plan.buy_reason_N[i] = FILLED if shares > 0 else (BELOW_LOT if wanted == 0 else NO_CASH)
+        if shares > 0:
+            amount = cents(shares, price)
+            left -= amount + cost(q, t, shares, amount)
+
+
+@compiled(costs, fills, strategies)
+def decide(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan, tape: Tape, rates: Rates) -> None:
+    """Plan the orders of the tape's first session whole, the evening before it."""
+    choose(policy, score_N, book, price_N, plan)
+    for i in range(plan.count_2[SELL]):
+        n = plan.sells_N[i]
+        plan.sell_shares_N[i] = sellable(quote(tape, 0, n), plan.sell_shares_N[i], book.shares_N[n])
+    size(policy, plan, price_N, tape, rates, 0, expected_cash(plan, book, price_N, tape, rates, 0))

@@ -1,0 +1,43 @@
+"""Index members and industries of each session, as panels."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.panel import Axes, Floats
+
+
+def members_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(member [D, N], known [D]): membership of the latest date at or before each session; nothing is known before the first."""
+    weights, known = weights_panel(members, axes, index)
+    return np.isfinite(weights), known
+
+
+def weights_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """(weight [D, N], known [D]) in force, NaN for stocks outside the index; a member without a weight has an equal one."""
+    ours = members.filter(pl.col("index") == index).sort("date", "symbol")
+    weights = np.full(axes.shape, np.nan)
+    known = np.zeros(len(axes.dates), dtype=bool)
+    place = {symbol: column for column, symbol in enumerate(axes.symbols)}
+    groups = ours.partition_by("date", maintain_order=True)
+    starts = [axes.index(group["date"][0]) for group in groups]
+    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)], strict=True):
+        columns = [place[symbol] for symbol in group["symbol"] if symbol in place]
+        found = group.filter(pl.col("symbol").is_in(list(place)))["weight"].fill_null(1 / group.height).to_numpy()
+        weights[start:stop, columns] = found
+        known[start:stop] = True
+    return weights, known
+
+
+def industries_panel(industries: pl.DataFrame, axes: Axes) -> NDArray[np.int64] | None:
+    """Industry numbers [D, N] in force at each session, -1 = unknown; None where all that is known comes of hindsight."""
+    honest = industries.filter(~pl.col("hindsight")).sort("symbol", "start")
+    if not honest.height:
+        return None
+    numbers = {code: number for number, code in enumerate(honest["code"].unique().sort())}
+    place = {symbol: column for column, symbol in enumerate(axes.symbols)}
+    groups = np.full(axes.shape, -1, dtype=np.int64)
+    for symbol, start, code in honest.select("symbol", "start", "code").iter_rows():
+        if symbol in place:
+            groups[axes.index(start) :, place[symbol]] = numbers[code]
+    return groups

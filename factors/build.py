@@ -1,0 +1,57 @@
+"""Factor tables: every factor that the lake can feed, over its whole history, as one (date, symbol) frame."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.errors import KestrelError
+from data.panel import to_frame
+from data.progress import Track, silent
+from factors.compute import Computer
+from factors.panel import Panel
+from factors.registry import Factor
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The factors a panel can feed, and for each of the others the reason why not."""
+
+    available: list[Factor]
+    unavailable: dict[str, str]
+
+
+def choose(factors: Sequence[Factor], panel: Panel, price_basis: str) -> Choice:
+    """Split factors by whether the panel's columns and price basis can feed them."""
+    reasons = {factor.name: factor.unavailable(panel.columns, price_basis) for factor in factors}
+    return Choice([factor for factor in factors if reasons[factor.name] is None], {name: reason for name, reason in reasons.items() if reason})
+
+
+def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> dict[str, NDArray[np.float32]]:
+    """{name: [D, N]} of each factor, on the stocks that traded in the session; NaN = null."""
+    compute = Computer(panel, [factor.expr for factor in factors])
+    found = {}
+    for factor in track(factors, "factors"):
+        whole = np.broadcast_to(compute(factor.expr), panel.axes.shape)
+        found[factor.name] = np.where(panel.trading, whole, np.nan).astype(np.float32)
+    return found
+
+
+def build(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> pl.DataFrame:
+    """The factor table: date, symbol, one Float32 column a factor; a row for each stock and session that traded.
+
+    Raises KestrelError where there is no factor to build.
+    """
+    if not factors:
+        raise KestrelError("None of the factors can be fed by this lake. See what each one needs: kestrel factors list")
+    return to_frame(values(factors, panel, track=track), panel.trading, panel.axes)
+
+
+def key(factors: Sequence[Factor], versions: Mapping[str, int]) -> str:
+    """A hash of the definitions and of the versions of the tables they are computed from: equal keys mean equal factor tables."""
+    definition = {"factors": {factor.name: factor.expr.text for factor in factors}, "versions": dict(sorted(versions.items()))}
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,238 @@
+"""The operators factors are written with: elementwise, over a stock's sessions (ts_*), over the stocks of a session (cs_*).
+
+A window of n counts sessions of the calendar, the current one included.  Null (NaN) sessions inside it are skipped; the result is
+null where fewer than half of the n sessions (or than `least`) hold a value.  Ties get the mean of their ranks.  No operator sees a later session.
+"""
+
+from factors.expressions import Expr, Scale, column
+
+open_ = column("open")
+high = column("high")
+low = column("low")
+close = column("close")
+last = column("last")
+vwap = column("vwap")
+volume = column("volume")
+amount = column("amount")
+index_close = column("index_close")
+
+# -- elementwise
+
+
+def log(x: Expr) -> Expr:
+    """Natural logarithm; null at or below 0."""
+    scale = None if x.scale is None or x.scale.shift else Scale(shift=x.scale.power)
+    return Expr("log", (x,), scale=scale)
+
+
+def absolute(x: Expr) -> Expr:
+    """|x|."""
+    return Expr("abs", (x,), scale=x.scale if x.scale is None or not x.scale.shift else None)
+
+
+def sign(x: Expr) -> Expr:
+    """-1, 0 or 1."""
+    return Expr("sign", (x,), scale=_only_scaled(x))
+
+
+def root(x: Expr) -> Expr:
+    """Square root; null below 0."""
+    return Expr("sqrt", (x,), scale=Scale(power=x.scale.power / 2) if x.scale is not None and not x.scale.shift else None)
+
+
+def maximum(x: Expr, y: Expr) -> Expr:
+    """The larger of two; null where either is."""
+    return Expr("maximum", (x, y), scale=x.scale if x.scale == y.scale else None)
+
+
+def minimum(x: Expr, y: Expr) -> Expr:
+    """The smaller of two; null where either is."""
+    return Expr("minimum", (x, y), scale=x.scale if x.scale == y.scale else None)
+
+
+def where(condition: Expr, then: Expr) -> Expr:
+    """`then` where the condition is true, null elsewhere."""
+    unmoved = condition.scale is not None and condition.scale.invariant
+    return Expr("where", (condition, then), scale=then.scale if unmoved else None)
+
+
+def fill(x: Expr, value: float) -> Expr:
+    """X with nulls replaced by a number that means 'none'; for counts, never for prices."""
+    return Expr("fill", (x,), (float(value),), scale=x.scale if value == 0 or (x.scale is not None and x.scale.invariant) else None)
+
+
+# -- over the sessions of each stock
+
+
+def delay(x: Expr, n: int) -> Expr:
+    """The value n sessions ago."""
+    return Expr("delay", (x,), (n,), scale=x.scale, reach=n)
+
+
+def delta(x: Expr, n: int) -> Expr:
+    """X less its value n sessions ago."""
+    return x - delay(x, n)
+
+
+def ts_mean(x: Expr, n: int, *, least: int | None = None) -> Expr:
+    """Mean of the last n sessions."""
+    return _window("ts_mean", x, n, scale=x.scale, least=least)
+
+
+def ts_sum(x: Expr, n: int, *, least: int | None = None) -> Expr:
+    """Sum of the last n sessions."""
+    return _window("ts_sum", x, n, scale=x.scale if x.scale is None or not x.scale.shift else None, least=least)
+
+
+def ts_std(x: Expr, n: int) -> Expr:
+    """Sample standard deviation of the last n sessions."""
+    return _window("ts_std", x, n, scale=_spread(x))
+
+
+def ts_skew(x: Expr, n: int) -> Expr:
+    """Skewness (population) of the last n sessions; null without spread."""
+    return _window("ts_skew", x, n, scale=_only_moved(x))
+
+
+def ts_kurt(x: Expr, n: int) -> Expr:
+    """Excess kurtosis (population) of the last n sessions; null without spread."""
+    return _window("ts_kurt", x, n, scale=_only_moved(x))
+
+
+def ts_max(x: Expr, n: int) -> Expr:
+    """Largest of the last n sessions."""
+    return _window("ts_max", x, n, scale=x.scale)
+
+
+def ts_min(x: Expr, n: int) -> Expr:
+    """Smallest of the last n sessions."""
+    return _window("ts_min", x, n, scale=x.scale)
+
+
+def ts_argmax(x: Expr, n: int) -> Expr:
+    """Sessions since the largest of the last n; the latest of equals."""
+    return _window("ts_argmax", x, n, scale=_only_moved(x))
+
+
+def ts_rank(x: Expr, n: int) -> Expr:
+    """Rank of the current value among the last n sessions, in (0, 1]; null where the current value is."""
+    return _window("ts_rank", x, n, scale=_only_moved(x))
+
+
+def ts_corr(x: Expr, y: Expr, n: int) -> Expr:
+    """Pearson correlation over the sessions of the last n that have both; null without spread in either."""
+    return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y))
+
+
+def ts_beta(y: Expr, x: Expr, n: int) -> Expr:
+    """Slope of y on x over the sessions of the last n that have both; null without spread in x."""
+    a, b = _spread(y), _spread(x)
+    return _window("ts_beta", y, n, other=x, scale=None if a is None or b is None else Scale(power=a.power - b.power))
+
+
+def ts_slope(x: Expr, n: int) -> Expr:
+    """Least-squares slope of x per session over the last n."""
+    return _window("ts_slope", x, n, scale=_spread(x))
+
+
+def ts_rsquare(x: Expr, n: int) -> Expr:
+    """Share of the variance of x that a straight line over the last n sessions explains."""
+    return _window("ts_rsquare", x, n, scale=_only_moved(x))
+
+
+def ema(x: Expr, span: int) -> Expr:
+    """Exponential mean with weight 2 / (span + 1), over the last 4 * span sessions so that its reach is exact (99.97 % of the weight)."""
+    return Expr("ema", (x,), (4 * span, span), scale=x.scale, reach=4 * span - 1)
+
+
+def decay(x: Expr, n: int, *, least: int | None = None) -> Expr:
+    """Linearly decaying mean of the last n sessions, the latest weighing n."""
+    return _window("decay", x, n, scale=x.scale, least=least)
+
+
+def _window(op: str, x: Expr, n: int, *, scale: Scale | None, other: Expr | None = None, least: int | None = None) -> Expr:
+    """A windowed operator: null where fewer than `least` of the n sessions hold a value, by default half of them."""
+    args = (x,) if other is None else (x, other)
+    return Expr(op, args, (n, (n + 1) // 2 if least is None else least), scale=scale, reach=n - 1)
+
+
+# -- over the stocks of each session
+
+
+def cs_rank(x: Expr) -> Expr:
+    """Rank among the stocks of the session, in (0, 1]."""
+    return Expr("cs_rank", (x,), scale=_level(x))
+
+
+def cs_z_score(x: Expr) -> Expr:
+    """Distance from the session's mean in standard deviations."""
+    return Expr("cs_z_score", (x,), scale=_level(x))
+
+
+def cs_mean(x: Expr) -> Expr:
+    """Mean over the stocks of the session: one number for the market."""
+    return Expr("cs_mean", (x,), scale=_level(x))
+
+
+def cs_std(x: Expr) -> Expr:
+    """Standard deviation over the stocks of the session: one number for the market."""
+    return Expr("cs_std", (x,), scale=_level(x))
+
+
+def first_component(*series: Expr, window: int) -> Expr:
+    """First principal component of market-wide series, standardised over the last `window` sessions, which end with the current one.
+
+    Its sign makes the loading of the first series positive.  (Baker and Wurgler 2006, on past data only)
+    """
+    return Expr("first_component", tuple(series), (window,), scale=Scale() if all(_level(x) for x in series) else None, reach=window - 1)
+
+
+# -- what many factors start from
+
+
+def returns(n: int = 1) -> Expr:
+    """Return of the last n sessions, closes carried through suspensions."""
+    return last / delay(last, n) - 1
+
+
+def traded_returns() -> Expr:
+    """Return of a session in which the stock traded; null otherwise."""
+    return close / delay(last, 1) - 1
+
+
+def turnover() -> Expr:
+    """Shares traded over shares in float."""
+    return volume / column("float_shares")
+
+
+def float_cap() -> Expr:
+    """Market value of the float, CNY."""
+    return last * column("float_shares")
+
+
+def total_cap() -> Expr:
+    """Market value of all shares, CNY."""
+    return last * column("total_shares")
+
+
+# -- scales
+
+
+def _only_scaled(x: Expr) -> Scale | None:
+    """Unmoved by a positive factor, but not by a shift."""
+    return Scale() if x.scale is not None and not x.scale.shift else None
+
+
+def _only_moved(x: Expr) -> Scale | None:
+    """Unmoved by a positive factor or a shift of one stock's history."""
+    return Scale() if x.scale is not None else None
+
+
+def _spread(x: Expr) -> Scale | None:
+    """A measure of spread: shifts vanish, factors stay."""
+    return None if x.scale is None else Scale(power=x.scale.power)
+
+
+def _level(x: Expr) -> Scale | None:
+    """Across stocks, levels that move with a stock's own constant can't be compared."""
+    return Scale() if x.scale is not None and x.scale.invariant else None

@@ -1,0 +1,124 @@
+"""The panel: the lake's tables as dense arrays [session, stock], one per column of factors/expressions.py, known at each close."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from data.panel import Axes, Floats, to_panel, to_panels
+from factors.expressions import COLUMNS
+from factors.kernels import carry
+
+# The tables that a panel may read; a lake that lacks one lacks its columns.
+TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars")
+AT_LIMIT = 1e-4  # a close this near its limit, relative, is at it: floats and half-cents
+
+
+@dataclass(frozen=True)
+class Panel:
+    """columns: {name: [D, N], or [D, 1] for the market}, float64, NaN = null.  trading [D, N]: the stock traded that session."""
+
+    axes: Axes
+    columns: Mapping[str, Floats]
+    trading: np.ndarray
+
+
+def axes_of(bars: pl.DataFrame, calendar: pl.DataFrame) -> Axes:
+    """Every session of the calendar between the first and the last bar, and every stock with a bar."""
+    days = bars["date"]
+    sessions = calendar.filter(pl.col("date").is_between(days.min(), days.max())).sort("date")["date"].to_list()
+    return Axes(tuple(sessions), tuple(bars["symbol"].unique().sort().to_list()))
+
+
+def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH") -> Panel:
+    """The panel of these tables: 'bars' and 'calendar' at least, the others where there are any."""
+    axes = axes_of(tables["bars"], tables["calendar"])
+    columns, trading = _from_bars(tables["bars"], axes)
+    steps: dict[str, Callable[[pl.DataFrame], dict[str, Floats]]] = {
+        "caps": lambda caps: _from_caps(caps, tables["bars"], axes),
+        "dividends": lambda dividends: {"cash_dividend": _cash(dividends, axes)},
+        "news": lambda news: _from_news(news, tables.get("news_scores"), axes),
+        "index_bars": lambda bars: _from_index(bars, index, axes),
+    }
+    for name, step in steps.items():
+        if name in tables and tables[name].height:
+            columns |= step(tables[name])
+    unknown = set(columns) - set(COLUMNS)
+    assert not unknown, unknown
+    return Panel(axes, columns, trading)
+
+
+def carried(values: Floats) -> Floats:
+    """Nulls filled by the value before."""
+    out = np.empty_like(values)
+    carry(np.ascontiguousarray(values), out)
+    return out
+
+
+def _from_bars(bars: pl.DataFrame, axes: Axes) -> tuple[dict[str, Floats], np.ndarray]:
+    """Prices times the cumulative factor, shares over it; null while suspended but for `last` and `raw_close`, which carry."""
+    names = ["open", "high", "low", "close", "volume", "amount", "adj", "limit_up", "limit_down", "raw_close", "is_trading"]
+    raw = to_panels(bars, names, axes)
+    trading = (raw["is_trading"] == 1) & (raw["volume"] > 0)
+    adj = raw["adj"]
+    null_untraded = np.where(trading, 1.0, np.nan)
+    columns = {name: raw[name] * adj * null_untraded for name in ("open", "high", "low", "close")}
+    columns["volume"] = raw["volume"] / adj * null_untraded
+    columns["amount"] = raw["amount"] * null_untraded
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Adjusted lakes hold volume = amount / vwap, so this is their vwap too (data/ingest.py).
+        columns["vwap"] = columns["amount"] / columns["volume"]
+        up = raw["close"] >= raw["limit_up"] * (1 - AT_LIMIT)
+        down = raw["close"] <= raw["limit_down"] * (1 + AT_LIMIT)
+    columns["limit_up_hit"] = np.where(np.isfinite(raw["limit_up"]), up, 0.0) * null_untraded
+    columns["limit_down_hit"] = np.where(np.isfinite(raw["limit_down"]), down, 0.0) * null_untraded
+    columns["last"] = carried(raw["close"] * adj)
+    if np.isfinite(raw["raw_close"]).any():
+        columns["raw_close"] = carried(raw["raw_close"])
+    return columns, trading
+
+
+def _from_caps(caps: pl.DataFrame, bars: pl.DataFrame, axes: Axes) -> dict[str, Floats]:
+    """Shares on the basis of the prices and the vendor's ratios, each carried to the next value; columns all null are left out."""
+    names = [name for name in ("total_shares", "float_shares", "pe_ttm", "pb", "ps_ttm", "pcf_ttm") if caps[name].is_not_null().any()]
+    panels = {name: carried(values) for name, values in to_panels(caps, names, axes).items()}
+    adj = carried(to_panel(bars, "adj", axes))
+    return {name: values / adj if name.endswith("_shares") else values for name, values in panels.items()}
+
+
+def _cash(dividends: pl.DataFrame, axes: Axes) -> Floats:
+    """Cash a share on its ex-date, 0 on every other session; an ex-date is known before its session opens."""
+    paid = dividends.select(pl.col("ex_date").alias("date"), "symbol", "cash")
+    return np.nan_to_num(to_panel(paid, "cash", axes))
+
+
+def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> dict[str, Floats]:
+    """News by the session at whose close they are known: count (0 where none) and, where scored, mean score (null where none)."""
+    known = known_sessions(news, axes).explode("symbols").rename({"symbols": "symbol"})
+    counts = known.group_by("date", "symbol").len("count").sort("date", "symbol")
+    columns = {"news_count": np.nan_to_num(to_panel(counts, "count", axes))}
+    if scores is not None and scores.height:
+        scored = known.join(scores.select("id", "symbol", "score"), on=["id", "symbol"]).sort("date", "symbol", "id")
+        means = scored.group_by("date", "symbol", maintain_order=True).agg(pl.col("score").mean())
+        columns["news_tone"] = to_panel(means, "score", axes)
+    return columns
+
+
+def known_sessions(news: pl.DataFrame, axes: Axes, *, close_hour: int = 15) -> pl.DataFrame:
+    """(id, symbols, date): the first session whose close, 15:00 in Shanghai, comes at or after publication."""
+    closes = pl.DataFrame({"date": axes.dates}, schema={"date": pl.Date}).with_columns(
+        (pl.col("date").cast(pl.Datetime("us")) + pl.duration(hours=close_hour)).dt.replace_time_zone("Asia/Shanghai").alias("close_at")
+    )
+    first = pl.lit(closes["close_at"].min()) - pl.duration(hours=close_hour)  # older news was known before the panel begins
+    ordered = news.select("id", "symbols", "published_at").filter(pl.col("published_at") >= first).sort("published_at", "id")
+    joined = ordered.join_asof(closes.sort("close_at"), left_on="published_at", right_on="close_at", strategy="forward")
+    return joined.filter(pl.col("date").is_not_null()).select("id", "symbols", "date")
+
+
+def _from_index(bars: pl.DataFrame, index: str, axes: Axes) -> dict[str, Floats]:
+    """The index's close as one market-wide column, carried; nothing where the lake has another index."""
+    closes = bars.filter(pl.col("index") == index).select("date", pl.col("index").alias("symbol"), "close")
+    if not closes.height:
+        return {}
+    return {"index_close": carried(to_panel(closes, "close", Axes(axes.dates, (index,))))}

@@ -1,0 +1,114 @@
+"""Cross-sections by row: ranks with average ties, Gaussian ranks, z-scores, grades, and the inputs of a session made from them.
+
+Every function works along the last axis, counts finite values only and leaves the others NaN.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Inputs = Literal["raw", "z_score", "rank_gauss"]
+
+CLIP = 3.0  # z-scores of inputs beyond this say "extreme" and no more
+
+
+@njit(cache=True, nogil=True)
+def _average_ties(values_SN: Floats, order_SN: NDArray[np.int64], ranks_SN: Floats) -> None:
+    width = values_SN.shape[1]
+    for s in range(values_SN.shape[0]):
+        first = 0
+        while first < width and not np.isnan(values_SN[s, order_SN[s, first]]):  # NaN sorts last
+            last = first
+            while last + 1 < width and values_SN[s, order_SN[s, last + 1]] == values_SN[s, order_SN[s, first]]:
+                last += 1
+            for place in range(first, last + 1):
+                ranks_SN[s, order_SN[s, place]] = 0.5 * (first + last) + 1.0
+            first = last + 1
+
+
+def rank_rows(values_SN: NDArray[np.floating]) -> Floats:
+    """Ranks 1 … n of each row, smallest first, ties averaged."""
+    values = np.where(np.isfinite(values_SN), values_SN, np.nan).astype(np.float64, order="C")
+    ranks_SN = np.full(values.shape, np.nan)
+    _average_ties(values, np.argsort(values, axis=1), ranks_SN)
+    return ranks_SN
+
+
+def centred_ranks(values_SN: NDArray[np.floating]) -> Floats:
+    """Ranks spread evenly over (-0.5, 0.5): a row sums to 0."""
+    ranks_SN = rank_rows(values_SN)
+    return (ranks_SN - 0.5) / _counts(ranks_SN) - 0.5
+
+
+def rank_gauss(values_SN: NDArray[np.floating]) -> Floats:
+    """The normal quantile of each value's rank, at (rank - 0.5) / n: bounded by n, deaf to fat tails."""
+    from scipy.special import ndtri
+
+    gauss: Floats = ndtri(centred_ranks(values_SN) + 0.5)
+    return gauss
+
+
+@njit(cache=True, nogil=True)
+def _mean_spread(values_SN: Floats, mean_S: Floats, spread_S: Floats, top_S: Floats) -> None:
+    """Mean, population deviation and largest magnitude of each row, summed one value after the other.
+
+    Sequential on purpose: numpy's pairwise sums group by position, so that a stock listed years later would change the last bits.
+    """
+    for s in range(values_SN.shape[0]):
+        total, count, top = 0.0, 0, 0.0
+        for n in range(values_SN.shape[1]):
+            v = values_SN[s, n]
+            if np.isfinite(v):
+                total += v
+                count += 1
+                top = max(top, abs(v))
+        mean = total / count if count > 0 else np.nan
+        square = 0.0
+        for n in range(values_SN.shape[1]):
+            v = values_SN[s, n]
+            if np.isfinite(v):
+                square += (v - mean) ** 2
+        mean_S[s] = mean
+        spread_S[s] = np.sqrt(square / count) if count > 0 else np.nan
+        top_S[s] = top
+
+
+def row_moments(values_SN: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """(mean, population deviation) of each row as [S, 1]; a row without spread has deviation 0, an empty one NaN."""
+    values = np.ascontiguousarray(values_SN, dtype=np.float64)
+    mean_S, spread_S, top_S = np.empty(len(values)), np.empty(len(values)), np.empty(len(values))
+    _mean_spread(values, mean_S, spread_S, top_S)
+    # A constant row misses its mean by rounding alone; dividing that by itself would invent a signal.
+    spread_S[spread_S <= 1e-12 * top_S] = 0.0
+    return mean_S[:, None], spread_S[:, None]
+
+
+def z_score(values_SN: NDArray[np.floating]) -> Floats:
+    """(value - mean) / population deviation of the row; a row without spread is 0."""
+    values = np.asarray(values_SN, dtype=np.float64)
+    mean, spread = row_moments(values.reshape(-1, values.shape[-1]))
+    mean, spread = mean.reshape(*values.shape[:-1], 1), spread.reshape(*values.shape[:-1], 1)
+    scaled = (values - mean) / np.where(spread == 0, 1.0, spread)
+    return np.where(np.isfinite(values), np.where(spread == 0, 0.0, scaled), np.nan)
+
+
+def grades(values_SN: NDArray[np.floating], count: int) -> Floats:
+    """Whole grades 0 … count-1 of equal size by rank, best highest: the relevance of a listwise loss."""
+    share = centred_ranks(values_SN) + 0.5
+    return np.minimum(np.floor(share * count), count - 1)
+
+
+def prepare(x_NF: NDArray[np.float32], how: Inputs) -> NDArray[np.float32]:
+    """Inputs of one session, factor by factor across its stocks; NaN stays NaN."""
+    if how == "raw":
+        return x_NF
+    x_FN = np.ascontiguousarray(x_NF.T)
+    scaled_FN: Floats = rank_gauss(x_FN) if how == "rank_gauss" else np.clip(z_score(x_FN), -CLIP, CLIP)
+    return scaled_FN.T.astype(np.float32, order="C")
+
+
+def _counts(values_SN: Floats) -> Floats:
+    return np.maximum(np.isfinite(values_SN).sum(axis=-1, keepdims=True), 1).astype(np.float64)

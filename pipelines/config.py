@@ -1,0 +1,180 @@
+"""One TOML file over defaults that run.  Settings live beside the code they configure and are only put together here."""
+
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+
+from backtest.benchmark import BenchmarkSettings
+from backtest.costs import CostSettings
+from backtest.simulation import SimulationSettings
+from backtest.strategies import Strategy, TopkBuffer
+from data.errors import KestrelError
+from data.rules import Rules, exchange_rules
+from factors.clean import CleanSettings
+from models.folds import WalkSettings
+from models.labels import LabelSettings
+from models.registry import KINDS
+
+DEFAULT_FILE = "kestrel.toml"
+
+
+class Settings(BaseModel):
+    """What every part of the config is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Universe(Settings):
+    """Which stocks of a session are learnt from, scored and traded."""
+
+    index: str = "000905.SH"
+    members: Literal["index", "all"] = "index"  # "all": everything that traded
+    # Before the first date with members a whole lake can still teach; on the pack these stocks became members later, so say so.
+    before: Literal["all", "none"] = "all"
+
+
+class Factors(Settings):
+    """Which factors models read; none named means all that the lake can feed."""
+
+    names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    clean: CleanSettings = CleanSettings()
+
+
+class Train(Settings):
+    """Which models are trained, and with which seeds."""
+
+    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("five_factors", "ridge", "lightgbm_rank", "blend")
+    seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (0,)
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in KINDS:
+                near = get_close_matches(name, KINDS, n=1)
+                raise ValueError(f"'{name}' is not a model. " + (f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."))
+        return names
+
+
+class Backtest(Settings):
+    """How scores are traded, and what the result is measured against."""
+
+    strategy: Strategy = TopkBuffer()
+    costs: CostSettings = CostSettings()
+    simulation: SimulationSettings = SimulationSettings()
+    benchmark: BenchmarkSettings = BenchmarkSettings()
+    start: date | None = None  # None: the first scored session
+    end: date | None = None
+
+
+class Config(Settings):
+    """Everything a run depends on besides the data."""
+
+    lake: str = "lake"
+    runs: str = "runs"
+    signals: str = "signals"
+    tracking: str | None = None  # an MLflow tracking URI; by default sqlite in `runs`
+    universe: Universe = Universe()
+    factors: Factors = Factors()
+    labels: LabelSettings = LabelSettings()
+    walk: WalkSettings = WalkSettings()
+    train: Train = Train()
+    model: dict[str, dict[str, Any]] = Field(default_factory=dict)  # settings of models by name, checked by their own classes
+    backtest: Backtest = Backtest()
+    rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
+
+    @field_validator("model")
+    @classmethod
+    def _model_settings(cls, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, values in found.items():
+            if name not in KINDS:
+                raise ValueError(f"model.{name} is not a model. There are {', '.join(KINDS)}.")
+            try:
+                _settings_of(name, values)
+            except ValidationError as error:
+                raise ValueError("; ".join(f"model.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+        return found
+
+    def model_settings(self) -> dict[str, BaseModel]:
+        """Each configured model's own settings object, over the defaults of its kind."""
+        return {name: _settings_of(name, values) for name, values in self.model.items()}
+
+    def exchange_rules(self) -> Rules:
+        """The dated rules with this config's overrides."""
+        return exchange_rules().overridden(self.rules) if self.rules else exchange_rules()
+
+
+def load(path: Path | None = None, *, sets: Sequence[str] = (), lake: str | None = None) -> Config:
+    """The config of a file (kestrel.toml where there is one) with `--set a.b=value` on top.
+
+    Raises KestrelError listing every unknown key, wrong type and value out of range at once.
+    """
+    where = path or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+    raw: dict[str, Any] = {}
+    if where is not None:
+        if not where.is_file():
+            raise KestrelError(f"There is no config file {where}. examples/csi500.toml shows one.")
+        try:
+            raw = tomllib.loads(where.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise KestrelError(f"{where} is not TOML: {error}.") from None
+    for item in sets:
+        _set(raw, item)
+    if lake is not None:
+        raw["lake"] = lake
+    return parse(raw, str(where or "--set"))
+
+
+def parse(raw: dict[str, Any], where: str) -> Config:
+    """A config out of a plain dict."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise KestrelError("\n".join(f"{where}: {_explained(item)}" for item in error.errors())) from None
+
+
+def _settings_of(name: str, values: dict[str, Any]) -> BaseModel:
+    defaults = KINDS[name].defaults
+    return type(defaults).model_validate(defaults.model_dump() | values)
+
+
+def _set(raw: dict[str, Any], item: str) -> None:
+    """Put one 'a.b=value' into the dict; the value is TOML, or text where it is none."""
+    path, equals, text = item.partition("=")
+    if not equals:
+        raise KestrelError(f"--set {item} has no '='. Write for example --set walk.train_years=4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, leaf = path.strip().split(".")
+    for parent in parents:
+        raw = raw.setdefault(parent, {})
+        if not isinstance(raw, dict):
+            raise KestrelError(f"--set {item}: {parent} is a value, not a section.")
+    raw[leaf] = value
+
+
+def _explained(item: Any) -> str:
+    """One pydantic error as a sentence with a 'did you mean'."""
+    location = [str(part) for part in item["loc"]]
+    path = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        near = get_close_matches(path, _paths(Config), n=1, cutoff=0.6)
+        return f"{path} is not a setting." + (f" Did you mean {near[0]}?" if near else "")
+    return f"{path}: {item['msg']} (found {item['input']!r})"
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every setting's dotted path."""
+    found = []
+    for name, field in model.model_fields.items():
+        found.append(prefix + name)
+        if isinstance(field.default, BaseModel):
+            found += _paths(type(field.default), f"{prefix}{name}.")
+    return found

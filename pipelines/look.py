@@ -1,0 +1,82 @@
+"""Look: what a lake holds, what its factors are, and a simulated market to look at."""
+
+from typing import Any
+
+import polars as pl
+
+from data.errors import KestrelError
+from data.ingest import write_tables
+from data.lake import Lake
+from data.progress import Track
+from data.simulator import KINDS, SimulationSettings, simulate
+from data.tables import TABLES
+from factors.panel import TABLES as FACTOR_TABLES
+from factors.registry import library
+from pipelines.prepare import digest
+
+SIMULATED = "simulated"
+SAMPLE = 10
+
+
+def overview(lake: Lake) -> list[dict[str, Any]]:
+    """One row a table: rows, first and last date, version."""
+    rows = []
+    for name in lake.tables():
+        scan = lake.scan(name)
+        dated = "date" in scan.collect_schema().names()
+        what = [pl.len().alias("rows"), *([pl.col("date").min().alias("first"), pl.col("date").max().alias("last")] if dated else [])]
+        found = scan.select(what).collect().row(0, named=True)
+        rows.append({"table": name, **found, "version": lake.version(name)})
+    return rows
+
+
+def sample(lake: Lake, name: str) -> list[dict[str, Any]]:
+    """The last rows of a table."""
+    return lake.read(name).tail(SAMPLE).to_dicts()
+
+
+def factor_rows(uri: str, family: str | None) -> list[dict[str, Any]]:
+    """Every factor with what it needs; where there is a lake, whether it has that."""
+    columns, basis = _columns(Lake(uri))
+    rows = []
+    for factor in library().values():
+        if family in (None, factor.family):
+            reason = factor.unavailable(columns, basis) if columns is not None else None
+            state = {} if columns is None else {"available": f"unavailable: {reason}" if reason else "yes"}
+            rows.append({"name": factor.name, "family": factor.family, "lookback": factor.expr.lookback, **state, "about": factor.about.split("\n")[0]})
+    if not rows:
+        families = ", ".join(dict.fromkeys(factor.family for factor in library().values()))
+        raise KestrelError(f"There is no family '{family}'. There are: {families}.")
+    return rows
+
+
+def _columns(lake: Lake) -> tuple[set[str] | None, str]:
+    """The panel columns that a lake can feed, judged by its first sessions' tables; None without a lake."""
+    if not lake.has("about") or not lake.has("bars"):
+        return None, "raw"
+    from factors.panel import build_panel
+
+    tables = {name: lake.read(name) for name in FACTOR_TABLES if lake.has(name) and name != "bars"}
+    days = lake.scan("bars").select(pl.col("date").max()).collect().item()
+    bars = lake.read("bars", start=days)
+    return set(build_panel({**tables, "bars": bars, "calendar": lake.read("calendar")}).columns), lake.price_basis
+
+
+def simulation_settings(*, stocks: int, years: int, seed: int, alpha: str) -> SimulationSettings:
+    """Settings of a simulated market from a command's options; raises KestrelError for what can't be simulated."""
+    members = min(500, int(stocks * 0.6))
+    kinds = alpha if alpha in ("all", "none") else [part.strip() for part in alpha.split(",")]
+    try:
+        return SimulationSettings.model_validate({"stocks": stocks, "years": years, "seed": seed, "alpha": kinds, "members": members})
+    except ValueError as error:
+        raise KestrelError(f"This market can't be simulated: {error}\nKinds of alpha: {', '.join(KINDS)}.") from None
+
+
+def simulated(lake: Lake, settings: SimulationSettings, *, track: Track) -> bool:
+    """Simulate into the lake unless it holds that market already; whether anything was written."""
+    key = digest(settings.model_dump(mode="json"))
+    if lake.has("about") and lake.facts().get(SIMULATED) == key:
+        return False
+    tables = {name: frame for name, frame in simulate(settings, track=track).tables.items() if name in TABLES}
+    write_tables(lake, tables, "raw", {SIMULATED: key}, track=track)
+    return True

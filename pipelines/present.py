@@ -1,0 +1,86 @@
+"""Present: what a run found, as a table on the terminal, as MLflow runs, as a page."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.config import Config
+from pipelines.console import say, show
+from pipelines.experiments import Experiments
+from pipelines.ledger import Ledger
+from pipelines.runs import DONE, read_json
+from pipelines.signal import MANIFEST
+from pipelines.trade import Source
+
+MODEL_COLUMNS = ("model", "horizon", "ic", "icir", "rank_ic", "rank_icir", "rank_ic_sd", "valid_rank_ic", "over_baseline", "over_baseline_low", "over_baseline_high")
+ACCOUNT_COLUMNS = (
+    "model", "annual_return", "benchmark_annual_return", "excess_geometric", "tracking_error", "information_ratio",
+    "excess_max_drawdown", "turnover", "cost", "hit_rate",
+)  # fmt: skip
+
+
+def show_training(folder: Path, config: Config) -> None:
+    """The models of a training side by side, the one chosen, and how often these dates were looked at."""
+    found = read_json(folder / DONE)
+    rows = [{name: row[name] for name in MODEL_COLUMNS if row.get(name) is not None} for row in found["models"]]
+    first, last = (pl.Series([day]).str.to_date()[0] for day in found["span"])
+    show(rows, title=f"{folder}: test {first} to {last}; chosen on validation dates: {found['chosen']}")
+    ideas = [f"{row['model']}:{folder.name}" for row in found["models"]]
+    count = Ledger(Path(config.runs) / "ledger.db").record("model", ideas, first, last)
+    say(f"Evaluations so far on dates that overlap these: {count}")
+
+
+def log_training(folder: Path, config: Config) -> None:
+    """A parent run with the config and one child for each fold, model and seed, and one for each model over all folds."""
+    store = Experiments(Path(config.runs), config.tracking)
+    identity = read_json(folder / "identity.json")
+    tags = {"kestrel.kind": "train", "kestrel.run": folder.name}
+    parent = store.log(folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)])
+    for path in sorted((folder / "scores").glob("*.json")):
+        figures = {f"valid_{key}": value for key, value in read_json(path).items()}
+        store.log(path.stem, parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
+    daily = pl.read_parquet(folder / "daily.parquet")
+    for model, rows in _by_model(read_json(folder / DONE)["models"]).items():
+        metrics = {f"{key}_{row['horizon']}": value for row in rows for key, value in row.items() if isinstance(value, float)}
+        run = store.log(f"{folder.name}/{model}", parent=parent, tags={"kestrel.kind": "model", "kestrel.model": model}, metrics=metrics)
+        for horizon in sorted({row["horizon"] for row in rows}):
+            part = daily.filter((pl.col("model") == model) & (pl.col("horizon") == horizon))
+            store.series(run, f"daily_rank_ic_{horizon}", part["date"].to_list(), part["rank_ic"].to_numpy())
+
+
+def _by_model(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["model"], []).append(row)
+    return found
+
+
+def show_backtest(folder: Path, *, as_json: bool) -> None:
+    """The accounts of a backtest side by side."""
+    found = read_json(folder / DONE)
+    rows = found["models"] if as_json else [{name: row[name] for name in ACCOUNT_COLUMNS} for row in found["models"]]
+    show(rows, title=f"{folder}: {found['span'][0]} to {found['span'][1]}, scores of {found['source']}", as_json=as_json)
+
+
+def log_backtest(folder: Path, config: Config, source: Source) -> None:
+    """A parent run with the config and one child for each account, with the ICs of its scores where they are known."""
+    store = Experiments(Path(config.runs), config.tracking)
+    tags = {"kestrel.run": folder.name, "kestrel.source": source.name}
+    params = config.model_dump(mode="json", include={"backtest", "rules", "universe", "labels", "walk", "train", "model"})
+    parent = store.log(folder.name, tags={**tags, "kestrel.kind": "backtest"}, params=params, files=[folder / "config.json", folder / DONE])
+    known = _by_model(source.results["models"]) if source.results else {}
+    for row in read_json(folder / DONE)["models"]:
+        ics = {f"{key}_{one['horizon']}": one[key] for one in known.get(row["model"], []) for key in ("ic", "rank_ic", "rank_icir")}
+        metrics = {key: value for key, value in row.items() if isinstance(value, float)} | ics
+        child = {**tags, "kestrel.kind": "account", "kestrel.model": row["model"]}
+        store.log(f"{folder.name}/{row['model']}", parent=parent, tags=child, params=params, metrics=metrics)
+
+
+def show_signal(folder: Path, *, written: bool, as_json: bool) -> None:
+    """The orders of a published signal, and where they lie."""
+    manifest = read_json(folder / MANIFEST)
+    orders = pl.read_csv(folder / "orders.csv")
+    title = f"Orders for {manifest['trade_on']} from the close of {manifest['session']} by {manifest['model']}"
+    show(orders.to_dicts(), title=title, as_json=as_json)
+    say(f"{folder / 'orders.csv'}{'' if written else ' (unchanged)'}")
