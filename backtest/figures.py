@@ -16,7 +16,7 @@ from backtest.fills import REASONS
 from backtest.result import COSTS, Result
 from data.panel import Floats
 
-ACCENT, INK, GREY, PALE = "#b3261e", "#1d2733", "#8a94a0", "#e6e9ed"
+ACCENT, INK, SLATE, GREY, PALE = "#b3261e", "#1d2733", "#566270", "#8a94a0", "#e6e9ed"
 SHADES = ("#b3261e", "#d9776f", "#8a94a0", "#c3c9d0", "#566270", "#e3b5b1")
 DIVERGING = [[0.0, "#3c5a78"], [0.5, "#ffffff"], [1.0, ACCENT]]
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -61,7 +61,7 @@ def months(monthly: Mapping[tuple[int, int], float]) -> Figure:
         totals.append(float(np.prod([1 + value for value in row if not math.isnan(value)])) - 1)
     largest = max([abs(value) for value in monthly.values()] or [0.01])
     data = [_heat(rows, list(MONTHS), years, largest), {**_heat([[total] for total in totals], ["Year"], years, 3 * largest), "xaxis": "x2"}]
-    layout = {
+    layout: dict[str, Any] = {
         "xaxis": {"domain": [0, 0.9], "side": "top", "showgrid": False, "fixedrange": True},
         "xaxis2": {"domain": [0.92, 1], "side": "top", "showgrid": False, "fixedrange": True, "anchor": "y"},
         "yaxis": {"type": "category", "showgrid": False, "fixedrange": True, "autorange": "reversed"},
@@ -87,7 +87,10 @@ def ic(dates: Sequence[date], ic_D: Floats, window: int = 20) -> Figure:
     }
     lines = [points, _line(kept[len(kept) - len(mean) :], mean, f"Mean of {window} sessions", ACCENT, width=1.8)]
     lines.append(_line(kept, np.cumsum(values), "Sum", INK, width=1.4, yaxis="y2"))
-    layout = {"yaxis": {"tickformat": ".2f"}, "yaxis2": {"overlaying": "y", "side": "right", "showgrid": False, "tickformat": ".0f"}}
+    layout: dict[str, Any] = {
+        "yaxis": {"tickformat": ".2f"},
+        "yaxis2": {"overlaying": "y", "side": "right", "showgrid": False, "tickformat": ".0f", "tickmode": "auto", "nticks": 5},
+    }
     return _figure(lines, **layout)
 
 
@@ -108,7 +111,7 @@ def quantiles(excess_Q: Sequence[float]) -> Figure:
 def turnover(result: Result) -> Figure:
     """Turnover of each month: (bought + sold) / 2 over equity."""
     by_month = _by_month(result.dates, result.turnover_D)
-    return _figure([_bar(list(by_month), list(by_month.values()), "Turnover", ACCENT)], yaxis={"tickformat": ".0%"}, xaxis={"type": "date"})
+    return _figure([_bar(list(by_month), list(by_month.values()), "Turnover", SLATE)], yaxis={"tickformat": ".0%"}, xaxis={"type": "date"})
 
 
 def costs(result: Result) -> Figure:
@@ -162,6 +165,7 @@ def _bars(names: list[str], values: list[float], form: str, title: str, colours:
     bar = {**_bar(names, values, "", colours), "texttemplate": f"%{{y:{form}}}", "textposition": "outside", "cliponaxis": False, "hoverinfo": "skip"}
     return _figure(
         [bar],
+        bargap=0.45,
         showlegend=False,
         xaxis={"type": "category", "title": {"text": title}},
         yaxis={"tickformat": form, "showticklabels": False, "showgrid": False},
@@ -178,7 +182,7 @@ def _heat(rows: list[list[float]], columns: list[str], years: list[int], largest
 
 def _stacked(data: list[Figure], upper: str, lower: str, split: float = 0.32) -> Figure:
     """Two plots over one time axis; traces with yaxis y2 lie below."""
-    layout = {
+    layout: dict[str, Any] = {
         "yaxis": {"domain": [split + 0.06, 1], "tickformat": upper},
         "yaxis2": {"domain": [0, split], "tickformat": lower, "nticks": 4},
         "xaxis": {"anchor": "y2"},

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from data.limits import with_limits
-from data.panel import Axes, Floats, to_panel, to_panels
+from data.panel import Axes, Floats, to_panels
 from data.rules import Rules
 from data.symbols import BOARDS, board
 
 # D sessions, N stocks
 Deal = Literal["open", "close", "vwap"]
 EXCHANGES = ("SH", "SZ", "BJ")
-PRICES = ["open", "high", "low", "close", "pre_close", "volume", "amount", "limit_up", "limit_down"]
+COLUMNS = ["open", "high", "low", "close", "pre_close", "volume", "amount", "limit_up", "limit_down", "is_trading", "is_st", "raw_close"]
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Market:
         if price_basis not in ("raw", "adjusted"):
             raise KestrelError(f"price_basis is '{price_basis}'. Use 'raw' (prices as traded) or 'adjusted' (multiplicatively adjusted).")
         listed_N, delisted_N = _life(securities, axes)
+        if "raw_close" not in bars.columns:
+            bars = bars.with_columns(raw_close=pl.col("close") if price_basis == "raw" else pl.lit(None, dtype=pl.Float64))
         if "limit_up" not in bars.columns or "limit_down" not in bars.columns:
-            if "raw_close" not in bars.columns:
-                bars = bars.with_columns(raw_close=pl.col("close") if price_basis == "raw" else pl.lit(None, dtype=pl.Float64))
             bars = with_limits(bars, _age(bars, listed_N, axes), price_basis=price_basis, rules=rules)
-        panels = to_panels(bars, PRICES, axes)
+        panels = to_panels(bars, COLUMNS, axes)
         if not np.isfinite(panels["close"]).any():
             raise KestrelError(f"No bar of the {axes.shape[1]} stocks lies in {axes.dates[0]}..{axes.dates[-1]}. See: kestrel data show bars")
-        trading_DN = (to_panel(bars, "is_trading", axes) == 1) & (panels["close"] > 0)
+        trading_DN = (panels["is_trading"] == 1) & (panels["close"] > 0)
         cash_DN, ratio_DN = _rights(dividends, axes) if price_basis == "raw" else (np.zeros(axes.shape), np.zeros(axes.shape))
         reference_DN, last_DN = _carried(panels["pre_close"], panels["close"], trading_DN, cash_DN, ratio_DN)
         return cls(
@@ -95,11 +95,11 @@ class Market:
             limit_down_DN=panels["limit_down"],
             volume_DN=panels["volume"],
             amount_DN=panels["amount"],
-            scale_DN=_scale(bars, panels["close"], axes, price_basis),
+            scale_DN=_scale(panels["raw_close"], panels["close"]) if price_basis == "adjusted" else np.ones(axes.shape),
             cash_DN=cash_DN,
             ratio_DN=ratio_DN,
             trading_DN=trading_DN,
-            st_DN=to_panel(bars, "is_st", axes) == 1,
+            st_DN=panels["is_st"] == 1,
             board_N=np.array([BOARDS.index(board(name)) for name in axes.symbols], dtype=np.int64),
             exchange_N=np.array([EXCHANGES.index(name[-2:]) for name in axes.symbols], dtype=np.int64),
             listed_N=listed_N,
@@ -168,11 +168,9 @@ def _carried(pre_close: Floats, close: Floats, trading: NDArray[np.bool_], cash:
     return reference, last
 
 
-def _scale(bars: pl.DataFrame, close: Floats, axes: Axes, price_basis: str) -> Floats:
+def _scale(raw_close: Floats, close: Floats) -> Floats:
     """Raw over quoted price, the last known one carried forward; 1 before the first."""
-    if price_basis == "raw" or "raw_close" not in bars.columns:
-        return np.ones(axes.shape)
-    scale = to_panel(bars, "raw_close", axes) / close
+    scale = raw_close / close
     known = np.where(np.isfinite(scale) & (scale > 0), np.arange(len(scale))[:, None], -1)
     latest = np.maximum.accumulate(known, axis=0)
     return np.where(latest >= 0, np.take_along_axis(scale, np.maximum(latest, 0), axis=0), 1.0)

@@ -1,8 +1,7 @@
 """One self-contained HTML page and its numbers as JSON: what the account did, against what, at which cost, under which assumptions."""
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
@@ -13,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from backtest import figures, metrics
+from backtest.markup import clean, form, inside_script, section, table
 from backtest.result import COSTS, Result
 from data.errors import KestrelError
 from data.panel import Floats
@@ -68,7 +68,7 @@ def write_report(
     page, data = folder / "report.html", folder / "report.json"
     body = _page(result, comparison, figures_of, title, facts or {}, signals or Signals(), names or {}, window)
     _replace(page, body)
-    _replace(data, json.dumps(_clean(report_data(result, comparison, title, facts, signals)), ensure_ascii=False, indent=1, allow_nan=False))
+    _replace(data, json.dumps(clean(report_data(result, comparison, title, facts, signals)), ensure_ascii=False, indent=1, allow_nan=False))
     return page, data
 
 
@@ -148,7 +148,7 @@ def _page(
 
     plots = _plots(result, comparison, signals, window)
     sections = "\n".join(_plot_section(i, *plot) for i, plot in enumerate(plots))
-    specs = json.dumps(_clean([plot[2] for plot in plots]), allow_nan=False, separators=(",", ":"))
+    specs = json.dumps(clean([plot[2] for plot in plots]), allow_nan=False, separators=(",", ":"))
     first, last = result.dates[0], result.dates[-1]
     lede = f"{first} to {last} · {len(result.dates)} sessions · against {comparison.name}"
     script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ def _page(
 </div>
 <footer>Returns are simulated, after all costs listed. A simulation is no promise and this page no investment advice.</footer>
 </main>
-<script type="application/json" id="figures">{_inside_script(specs)}</script>
+<script type="application/json" id="figures">{inside_script(specs)}</script>
 <script>{get_plotlyjs()}</script>
 <script>{script}</script>
 </body>
@@ -217,26 +217,26 @@ def _tiles(measured: Mapping[str, float]) -> str:
         ("Turnover a year", "turnover", ".1f", ""),
         ("Costs a year", "cost", ".2%", ""),
     ]
-    tiles = [f'<div class="tile {look}"><b>{_form(measured[key], form)}</b><span>{label}</span></div>' for label, key, form, look in shown]
+    tiles = [f'<div class="tile {look}"><b>{form(measured[key], pattern)}</b><span>{label}</span></div>' for label, key, pattern, look in shown]
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _tables(result: Result, comparison: Comparison, measured: Mapping[str, float], facts: Mapping[str, str], names: Mapping[str, str]) -> str:
     percent = {"return", "benchmark", "excess", "tracking_error", "excess_drawdown", "cost"}
     by_year = [
-        [str(row["year"])] + [_form(row[key], ".2%" if key in percent else ".2f") for key in list(row)[2:]] for row in years(result, comparison)
+        [str(row["year"])] + [form(row[key], ".2%" if key in percent else ".2f") for key in list(row)[2:]] for row in years(result, comparison)
     ]
     heads = ["Year", "Return", "Benchmark", "Excess", "Tracking error", "Information ratio", "Excess drawdown", "Turnover", "Costs"]
     counts = [[row["side"], row["status"], row["reason"] or "", f"{row['orders']:,}", f"{row['amount']:,.0f}"] for row in _orders(result).to_dicts()]
-    figures_left = [[name.replace("_", " "), _form(value, ",.0f" if abs(value) > 50 else ".4f")] for name, value in measured.items()]
+    figures_left = [[name.replace("_", " "), form(value, ",.0f" if abs(value) > 50 else ".4f")] for name, value in measured.items()]
     words = {**result.policies(), "costs": _rates(result), **facts}
     return "\n".join(
         [
-            _section("By year", "returns of the year's sessions; costs of mean equity", _table(heads, by_year), wide=True),
-            _section("Orders", "filled amount in CNY", _table(["Side", "Status", "Reason", "Orders", "Amount"], counts)),
-            _section(f"Largest holdings on {result.dates[-1]}", f"{len(result.positions())} names in all", _holdings(result, names)),
-            _section("All figures", "fractions, CNY, a year where it applies", _table(["", ""], figures_left)),
-            _section("What was assumed", "", _table([], [[key, text] for key, text in words.items()], words=True)),
+            section("By year", "returns of the year's sessions; costs of mean equity", table(heads, by_year), wide=True),
+            section("Orders", "filled amount in CNY", table(["Side", "Status", "Reason", "Orders", "Amount"], counts, texts=3)),
+            section("What was assumed", "", table([], [[key, text] for key, text in words.items()], words=True)),
+            section(f"Largest holdings on {result.dates[-1]}", f"{len(result.positions())} names in all", _holdings(result, names)),
+            section("All figures", "fractions, CNY, a year where it applies", table(["", ""], figures_left)),
         ]
     )
 
@@ -254,7 +254,7 @@ def _holdings(result: Result, names: Mapping[str, str]) -> str:
     for n in held[:TOP]:
         symbol, value = result.symbols[n], float(shares[n] * price[n])
         rows.append([f"{symbol} {names.get(symbol, '')}".strip(), f"{shares[n]:,}", f"{price[n]:,.2f}", f"{value / result.nav_D[-1]:.2%}"])
-    return _table(["Stock", "Shares", "Price", "Weight"], rows)
+    return table(["Stock", "Shares", "Price", "Weight"], rows)
 
 
 def _rates(result: Result) -> str:
@@ -263,37 +263,7 @@ def _rates(result: Result) -> str:
 
 def _plot_section(number: int, title: str, note: str, figure: figures.Figure, wide: bool) -> str:
     height = figure["layout"]["height"]
-    return _section(title, note, f'<div class="plot" id="plot{number}" style="height:{height}px"></div>', wide=wide)
-
-
-def _section(title: str, note: str, inside: str, *, wide: bool = False) -> str:
-    below = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section{' class=' + chr(34) + 'wide' + chr(34) if wide else ''}><h2>{escape(title)}</h2>{below}{inside}</section>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> str:
-    head = f"<thead><tr>{''.join(f'<th>{escape(text)}</th>' for text in heads)}</tr></thead>" if any(heads) else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    look = ' class="words"' if words else ""
-    return f'<div class="scroll"><table{look}>{head}<tbody>{body}</tbody></table></div>'
-
-
-def _form(value: float, form: str) -> str:
-    return format(value, form).replace("-", "−") if math.isfinite(value) else "–"
-
-
-def _inside_script(text: str) -> str:
-    """JSON that can't end the script element it stands in."""
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _clean(value: Any) -> Any:
-    """The same tree with null for every number that isn't finite."""
-    if isinstance(value, dict):
-        return {key: _clean(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return section(title, note, f'<div class="plot" id="plot{number}" style="height:{height}px"></div>', wide=wide)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -116,7 +116,9 @@ class Result:
         return {
             "signal": f"the close of t, traded on t + 1 at the {settings['deal']}, orders sized at {sized}",
             "dividends": "inside the adjusted prices, not credited again" if adjusted else "cash and shares credited on the ex-date, before tax",
-            "limits": "of board, ST flag and date" if settings["limits"] else "switched off",
+            "limits": ("of board, ST flag and date" + (", scaled to or estimated from adjusted prices" if adjusted else ""))
+            if settings["limits"]
+            else "switched off",
             "lots": ("of the board, scaled to the adjusted price" if adjusted else "of the board") if settings["lots"] else "switched off",
             "cash": "sells first; buys by rank, the best name first, until the cash ends",
             "suspended": "no trade, valued at the last close less the rights detached since",

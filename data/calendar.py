@@ -1,5 +1,6 @@
 """The exchange's calendar as a table: seeded from XSHG, extended by vendors, asked through sorted dates."""
 
+import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date
@@ -19,8 +20,11 @@ def seed(start: date = FIRST, end: date | None = None) -> pl.DataFrame:
     """
     import exchange_calendars  # pandas comes with it: a second of start-up that only a seed should cost
 
-    bound = exchange_calendars.get_calendar("XSHG").bound_max().date()
-    xshg = exchange_calendars.get_calendar("XSHG", start=max(start, FIRST).isoformat(), end=min(end or bound, bound).isoformat())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library meets deprecations of pandas 3.1 that nobody here can mend
+        bound = exchange_calendars.get_calendar("XSHG").bound_max().date()
+        span = {"start": max(start, FIRST).isoformat(), "end": min(end or bound, bound).isoformat()}
+        xshg = exchange_calendars.get_calendar("XSHG", **span)
     days = np.asarray(xshg.sessions.values, dtype="datetime64[D]")
     return table([day for day in days.tolist() if isinstance(day, date)])
 

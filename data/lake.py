@@ -60,7 +60,7 @@ class Lake:
         if not self.has(name):
             raise self._missing(name)
         try:
-            rows = pl.scan_delta(self.path(name), version=self.pinned.get(name))
+            rows = pl.scan_delta(DeltaTable(self.path(name), version=self.pinned.get(name)))  # opened here, so that a missing version is met here
             # Delta keeps instants in UTC; a table says in which zone it means them.
             columns = TABLES[name].columns() if name in TABLES else {}
             return rows.with_columns(pl.col(column).cast(kind.dtype) for column, kind in columns.items() if isinstance(kind, dy.Datetime))

@@ -32,6 +32,13 @@ COLUMN_UNITS = {
     "turnover": ("fraction", "percent"),
     "weight": ("fraction", "percent"),
 }
+# Columns that an import computes where no source brings them (data/completion.py).
+COMPUTED = {
+    "calendar": ("session",),
+    "securities": ("board",),
+    "bars": ("pre_close", "amount", "adj", "is_st", "is_trading"),
+    "news": ("id",),
+}
 Unit = Literal["shares", "lots", "CNY", "thousand CNY", "ten thousand CNY", "million CNY", "fraction", "percent"]
 
 
@@ -122,6 +129,10 @@ def _problems(name: str, source: Source) -> list[str]:
     problems = [
         f"{name}.columns.{column} is not a column of {name}. There are: {', '.join(known)}." for column in source.columns if column not in known
     ]
+    given = {*COMPUTED.get(name, ()), *source.columns}
+    lacking = [column for column, kind in schema(name).columns().items() if not kind.nullable and column not in given]
+    if lacking:
+        problems.append(f"{name}.columns lacks {', '.join(lacking)}, without which there is no {name}.")
     for column in source.columns:
         unit = source.column(column).unit
         allowed = COLUMN_UNITS.get(column, ())

@@ -22,7 +22,10 @@ def sql(lake: Lake, statement: str) -> pl.DataFrame:
         connection.sql("SET enable_external_access = false")
         connection.sql("SET lock_configuration = true")
         for name, found in files.items():
-            connection.sql(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(found)})")
+            if found:
+                connection.sql(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(found)})")
+            else:  # a table without rows has no files
+                connection.register(name, lake.read(name).to_arrow())
         statements = duckdb.extract_statements(statement)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise KestrelError("Only one SELECT can be run: the lake is written by kestrel data import and fetch alone.")

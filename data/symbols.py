@@ -8,7 +8,7 @@ from data.errors import KestrelError
 
 BOARDS = ("main", "chinext", "star", "bse")
 
-_DIGITS = re.compile(r"(?<!\d)(\d{6})(?!\d)")
+_CODE = re.compile(r"([A-Za-z]*)[\s._-]?([0-9]{6})[\s._-]?([A-Za-z]*)")
 _EXCHANGES = {"SH": "SH", "SSE": "SH", "XSHG": "SH", "SS": "SH", "SZ": "SZ", "SZSE": "SZ", "XSHE": "SZ", "BJ": "BJ", "BSE": "BJ", "XBSE": "BJ"}
 _BSE_PREFIXES = ("43", "83", "87", "88", "920")
 
@@ -17,13 +17,13 @@ def symbol(text: str) -> str:
     """Read `sh.600000`, `SH600000`, `600000.XSHG`, `600000.SH` or `600000`: '600000.SH'.
 
     Bare digits belong to the exchange that lists stocks under that prefix.
-    Raises KestrelError where there are no six digits or an unknown exchange.
+    Raises KestrelError where there is anything but six digits and a known exchange on one side of them.
     """
-    found = _DIGITS.search(text)
-    letters = re.sub(r"[\d.\s_-]", "", text).upper()
-    if found is None or (letters and letters not in _EXCHANGES):
+    found = _CODE.fullmatch(text.strip())
+    before, digits, after = found.groups() if found else ("", "", "")
+    letters = (before + after).upper()
+    if not digits or (letters and letters not in _EXCHANGES):
         raise KestrelError(f"'{text}' is not an A-share code. Use 600000.SH, sh.600000, SH600000, 600000.XSHG or 600000.")
-    digits = found.group(1)
     return f"{digits}.{_EXCHANGES[letters] if letters else _exchange(digits)}"
 
 

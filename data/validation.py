@@ -1,5 +1,6 @@
 """A frame becomes a table: the right columns, types, keys and order, or one sentence about the first row that isn't."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dataframely as dy
@@ -44,13 +45,33 @@ def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return good.sort(table.primary_key())
 
 
+def typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with those of its columns that the table has in the table's types; raises KestrelError as `validated` does."""
+    table = schema(name)
+    known = {column: kind.dtype for column, kind in table.columns().items() if column in frame.columns}
+    key = [column for column in table.primary_key() if column in known]
+    return frame.with_columns(_cast(name, frame, column, dtype, key) for column, dtype in known.items())
+
+
+def refuse_nulls(name: str, frame: pl.DataFrame, columns: Sequence[str]) -> None:
+    """Raise KestrelError on the first null in these columns."""
+    for column in columns:
+        bad = frame.filter(pl.col(column).is_null())
+        if bad.height:
+            found = f"{name} has {bad.height} rows with {column} null (first: {_row(bad, [*keys(name), column])})"
+            raise KestrelError(f"{found}. Mend the source or its mapping.")
+
+
 def _cast(name: str, frame: pl.DataFrame, column: str, dtype: pl.DataType, key: list[str]) -> pl.Series:
     """One column in its table's type; what isn't of that type is refused, not nulled."""
     found = frame[column]
     if found.dtype == dtype:
         return found
     as_date = found.dtype == pl.String and dtype == pl.Date
-    cast = found.str.to_date(strict=False) if as_date else found.cast(dtype, strict=False)
+    try:
+        cast = found.str.to_date(strict=False) if as_date else found.cast(dtype, strict=False)
+    except pl.exceptions.InvalidOperationError:  # types that have nothing to do with each other, such as text and a flag
+        cast = pl.Series(column, [None] * frame.height, dtype=dtype)
     lost = frame.filter(found.is_not_null() & cast.is_null())
     if lost.height:
         first = _row(lost, [*key, column])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from os import cpu_count
 
 import numpy as np
@@ -73,7 +74,7 @@ class Computer:
         """Run a kernel over blocks of sessions; a session's values don't depend on the block it falls into."""
         edges = np.linspace(0, len(out), self.threads + 1).astype(int)
         with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(lambda block: kernel(int(block[0]), int(block[1]), out), zip(edges[:-1], edges[1:], strict=True)))
+            list(pool.map(lambda block: kernel(int(block[0]), int(block[1]), out), pairwise(edges)))
 
 
 def window_kernel(expr: Expr, args: list[Floats]) -> Kernel:

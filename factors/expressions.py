@@ -133,7 +133,7 @@ class Expr:
         return binary("lt", self, other)
 
     def __neg__(self) -> "Expr":
-        return Expr("neg", (self,), scale=self.scale)
+        return Expr("neg", (self,), scale=None if self.scale is None else Scale(self.scale.power, -self.scale.shift))
 
 
 def column(name: str) -> Expr:
@@ -167,7 +167,7 @@ def _binary_scale(op: str, left: Expr, right: Expr) -> Scale | None:
             return Scale(shift=b.shift * float(left.params[0])) if left.op == "constant" and op == "mul" else None
         return Scale(power=a.power + sign * b.power)
     if op in ("gt", "lt"):
-        return Scale() if a == b or _is_zero(right) else None
+        return Scale() if a == b or (_is_zero(right) and not shifted) else None
     if shifted:
         return Scale(shift=a.shift + (b.shift if op == "add" else -b.shift)) if a.power == b.power == 0 else None
     return a if a.power == b.power else None

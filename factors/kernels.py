@@ -204,10 +204,14 @@ def pairs(y: Floats, x: Floats, n: int, need: int, what: int, lo: int, hi: int, 
 @njit(cache=True, nogil=True)
 def trend(x: Floats, n: int, need: int, what: int, lo: int, hi: int, out: Floats) -> None:
     """Least-squares slope of x per session over its window (SLOPE), or the share of its variance the line explains."""
-    sessions = np.empty((x.shape[0], x.shape[1]))
-    for t in range(x.shape[0]):
-        sessions[t, :] = t
-    pairs(x, sessions, n, need, what, lo, hi, out)
+    # Numbered from the window's own start: numbers from the panel's start would round differently on a shorter panel.
+    sessions = np.empty((n, x.shape[1]))
+    for k in range(n):
+        sessions[k, :] = k
+    for t in range(lo, hi):
+        first = max(0, t - n + 1)
+        length = t + 1 - first
+        pairs(x[first : t + 1], sessions[n - length :], n, need, what, length - 1, length, out[first : t + 1])
     if what == CORRELATION:
         for t in range(lo, hi):
             for j in range(x.shape[1]):

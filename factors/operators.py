@@ -58,7 +58,8 @@ def where(condition: Expr, then: Expr) -> Expr:
 
 def fill(x: Expr, value: float) -> Expr:
     """X with nulls replaced by a number that means 'none'; for counts, never for prices."""
-    return Expr("fill", (x,), (float(value),), scale=x.scale if value == 0 or (x.scale is not None and x.scale.invariant) else None)
+    unmoved = x.scale is not None and (x.scale.invariant or (value == 0 and not x.scale.shift))
+    return Expr("fill", (x,), (float(value),), scale=x.scale if unmoved else None)
 
 
 # -- over the sessions of each stock

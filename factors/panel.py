@@ -67,7 +67,7 @@ def _from_bars(bars: pl.DataFrame, axes: Axes) -> tuple[dict[str, Floats], np.nd
     columns["volume"] = raw["volume"] / adj * null_untraded
     columns["amount"] = raw["amount"] * null_untraded
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Adjusted lakes hold volume = amount / vwap, so this is their vwap too (data/ingest.py).
+        # Adjusted lakes hold volume = amount / vwap, so this is their vwap too (data/completion.py).
         columns["vwap"] = columns["amount"] / columns["volume"]
         up = raw["close"] >= raw["limit_up"] * (1 - AT_LIMIT)
         down = raw["close"] <= raw["limit_down"] * (1 + AT_LIMIT)
@@ -99,7 +99,7 @@ def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> d
     counts = known.group_by("date", "symbol").len("count").sort("date", "symbol")
     columns = {"news_count": np.nan_to_num(to_panel(counts, "count", axes))}
     if scores is not None and scores.height:
-        scored = known.join(scores.select("id", "symbol", "score"), on=["id", "symbol"]).sort("date", "symbol", "id")
+        scored = known.join(scores.select("id", "symbol", "scorer", "score"), on=["id", "symbol"]).sort("date", "symbol", "id", "scorer")
         means = scored.group_by("date", "symbol", maintain_order=True).agg(pl.col("score").mean())
         columns["news_tone"] = to_panel(means, "score", axes)
     return columns

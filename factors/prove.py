@@ -53,7 +53,7 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
 
 
 def poisoned(tables: Tables, day: date) -> dict[str, pl.DataFrame]:
-    """Every number that becomes known after `day` multiplied by 3 to 7 from row to row, and every flag reversed; keys and the calendar stay."""
+    """Every number that becomes known after `day` multiplied by 3 to 7 from row to row, every fifth flag reversed; keys and the calendar stay."""
     noise = pl.int_range(pl.len()) % 5 + 3
     changes: dict[str, pl.DataFrame] = {}
     for name, frame in tables.items():
@@ -63,7 +63,7 @@ def poisoned(tables: Tables, day: date) -> dict[str, pl.DataFrame]:
             for column, dtype in frame.schema.items()
             if dtype in FLOATS
         ]
-        flags = [(pl.col(column) ^ later).alias(column) for column, dtype in frame.schema.items() if dtype == pl.Boolean]
+        flags = [(pl.col(column) ^ (later & (noise == 3))).alias(column) for column, dtype in frame.schema.items() if dtype == pl.Boolean]
         changes[name] = frame if name in ("calendar", "news_scores") else frame.with_columns(numbers + flags)
     return changes
 

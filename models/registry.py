@@ -13,6 +13,8 @@ from models import files
 from models.blend import Blend, BlendSettings
 from models.classics import FiveFactors, FiveFactorsSettings
 from models.model import Model
+from models.ranker.model import Ranker
+from models.ranker.settings import RankerSettings
 from models.ridge import Ridge, RidgeSettings
 from models.trees import Trees, TreeSettings
 
@@ -31,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "lightgbm": Kind(Trees, TreeSettings(label="z_score")),
     "lightgbm_rank": Kind(Trees, TreeSettings(label="rank_gauss")),
     "lambdarank": Kind(Trees, TreeSettings(label="grades")),
+    "ranker": Kind(Ranker, RankerSettings()),
     "five_factors": Kind(FiveFactors, FiveFactorsSettings()),
     "blend": Kind(Blend, BlendSettings()),
 }

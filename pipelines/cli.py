@@ -139,7 +139,10 @@ def show_findings(findings: list[Any], *, as_json: bool) -> None:
     """The findings of checks, worst first, or that there are none."""
     from pipelines.console import say, show
 
-    rows = [{"severity": f.severity, "table": f.table, "check": f.check, "rows": f.rows, "share": f.share, "first": f.first, "why": f.why} for f in findings]
+    rows = [
+        {"severity": f.severity, "table": f.table, "check": f.check, "rows": f.rows, "share": f.share, "first": f.first, "why": f.why}
+        for f in findings
+    ]
     if rows or as_json:
         show(sorted(rows, key=lambda row: row["severity"]), title="Findings", as_json=as_json)
     else:
@@ -151,9 +154,8 @@ def show_findings(findings: list[Any], *, as_json: bool) -> None:
 @JSON
 def show_(shared: Context, table: str | None, as_json: bool) -> None:
     """Show what the lake holds, or one table's columns and last rows."""
-    from pipelines.look import overview, sample
-
     from pipelines.console import show
+    from pipelines.look import overview, sample
 
     lake = shared.lake()
     rows = overview(lake) if table is None else sample(lake, table)
@@ -183,7 +185,9 @@ def history(shared: Context, table: str, as_json: bool) -> None:
     from pipelines.console import show
 
     entries = shared.lake().history(table)
-    rows = [{"version": e["version"], "at": datetime.fromtimestamp(e["timestamp"] / 1000).isoformat(" "), "operation": e["operation"]} for e in entries]
+    rows = [
+        {"version": e["version"], "at": datetime.fromtimestamp(e["timestamp"] / 1000).isoformat(" "), "operation": e["operation"]} for e in entries
+    ]
     show(rows, title=table, as_json=as_json)
 
 
@@ -336,7 +340,7 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
     config = shared.config(file)
     source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
     if file is None and shared.file is None and not scores_path:
-        config = trained_config(config, source)
+        config = trained_config(config)
     folder, done = backtest(shared.lake(config), config, source, track=Bars())
     if done:
         log_backtest(folder, config, source)
@@ -365,10 +369,10 @@ def report_(shared: Context, run: str, model: str | None, open_it: bool) -> None
     \b
     Example:  kestrel report latest --open
     """
-    from pipelines.present import write_report
+    from pipelines.report import report
 
     config = shared.config()
-    page = write_report(shared.lake(config), config, run, model)
+    page = report(shared.lake(config), config, run, model)
     click.echo(str(page))
     if open_it:
         click.launch(str(page))
@@ -388,11 +392,11 @@ def signal_(shared: Context, file: Path | None, day: datetime | None, model: str
     """
     from pipelines.present import show_signal
     from pipelines.signal import signal
-    from pipelines.trade import latest_config
+    from pipelines.trade import trained_config
 
     config = shared.config(file)
     if file is None and shared.file is None:
-        config = latest_config(config)
+        config = trained_config(config)
     folder, written = signal(shared.lake(config), config, day=day.date() if day else None, model=model, positions=positions)
     show_signal(folder, written=written, as_json=as_json)
 

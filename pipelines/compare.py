@@ -8,7 +8,17 @@ from pipelines.config import Config
 from pipelines.console import show
 from pipelines.experiments import Experiments
 
-METRICS = ("rank_ic_1", "rank_ic_5", "rank_icir_5", "excess_geometric", "tracking_error", "information_ratio", "excess_max_drawdown", "turnover", "cost")
+METRICS = (
+    "rank_ic_1",
+    "rank_ic_5",
+    "rank_icir_5",
+    "excess_geometric",
+    "tracking_error",
+    "information_ratio",
+    "excess_max_drawdown",
+    "turnover",
+    "cost",
+)
 
 
 def compare(config: Config, *, last: int, as_json: bool) -> None:
@@ -26,7 +36,12 @@ def compare(config: Config, *, last: int, as_json: bool) -> None:
 
 def _row(account: Any) -> dict[str, Any]:
     tags, metrics = account.data.tags, account.data.metrics
-    return {"run": tags["kestrel.run"], "scores": tags["kestrel.source"], "model": tags["kestrel.model"], **{name: metrics.get(name) for name in METRICS}}
+    return {
+        "run": tags["kestrel.run"],
+        "scores": tags["kestrel.source"],
+        "model": tags["kestrel.model"],
+        **{name: metrics.get(name) for name in METRICS},
+    }
 
 
 def differences(params: dict[str, dict[str, str]]) -> list[dict[str, Any]]:

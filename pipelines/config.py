@@ -1,5 +1,6 @@
 """One TOML file over defaults that run.  Settings live beside the code they configure and are only put together here."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from datetime import date
@@ -7,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from backtest.benchmark import BenchmarkSettings
 from backtest.costs import CostSettings
@@ -136,6 +137,17 @@ def parse(raw: dict[str, Any], where: str) -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         raise KestrelError("\n".join(f"{where}: {_explained(item)}" for item in error.errors())) from None
+
+
+def stored(file: Path, here: Config) -> Config:
+    """The config that a run kept in its config.json, under the paths of `here`, which may have moved since."""
+    paths = here.model_dump(mode="json", include={"lake", "runs", "signals", "tracking"})
+    try:
+        return Config.model_validate_json(json.dumps(json.loads(file.read_text(encoding="utf-8")) | paths))
+    except FileNotFoundError:
+        raise KestrelError(f"{file} is missing: the run is incomplete. Run it again.") from None
+    except ValueError as error:
+        raise KestrelError(f"{file} was written by another version: {error}. Run it again.") from None
 
 
 def _settings_of(name: str, values: dict[str, Any]) -> BaseModel:

@@ -6,13 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
-
 from data.lake import Lake
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say, show
 from pipelines.look import simulated, simulation_settings
 from pipelines.prepare import build_factors
-from pipelines.present import log_backtest, log_training, show_signal, show_training, write_report
+from pipelines.present import log_backtest, log_training, show_signal, show_training
+from pipelines.report import report
 from pipelines.runs import DONE, read_json
 from pipelines.signal import signal
 from pipelines.trade import backtest, trained_scores
@@ -54,11 +54,13 @@ def demo(folder: Path) -> None:
     if traded:
         step("mlflow: backtest", lambda: log_backtest(accounts, config, source))
     orders, written = step("signal", lambda: signal(lake, config))
-    page = step("report", lambda: write_report(lake, config, accounts.name, None))
+    page = step("report", lambda: finished_report(accounts) or report(lake, config, accounts.name))
     show_training(training, config)
     show(verdict(training, accounts), title="Simulated CSI 500 enhancement, net of costs, against the index with dividends")
-    show_signal(orders, written=written, as_json=False)
-    say(f"Report: {page}\nMLflow: kestrel --set runs={config.runs} ui\nAll of it is simulated: it shows how Kestrel works, not what a strategy earns.")
+    show_signal(orders, written=written, as_json=False, first=10)
+    say(
+        f"Report: {page}\nMLflow: kestrel --set runs={config.runs} ui\nAll of it is simulated: it shows how Kestrel works, not what a strategy earns."
+    )
 
 
 def step(label: str, work: Callable[[], T]) -> T:
@@ -67,6 +69,11 @@ def step(label: str, work: Callable[[], T]) -> T:
     found = work()
     say(f"  {label}: {time.monotonic() - began:.0f} s")
     return found
+
+
+def finished_report(accounts: Path) -> Path | None:
+    """The page that an earlier demo wrote for these accounts."""
+    return next(accounts.glob("*/report.html"), None)
 
 
 def verdict(training: Path, accounts: Path) -> list[dict[str, object]]:

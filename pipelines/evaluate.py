@@ -90,10 +90,17 @@ def factor_page(found: Evaluation, days: list[str]) -> str:
     names = [row["factor"] for row in rows]
     by_horizon = [[_value(found, name, horizon) for name in names] for horizon in HORIZONS]
     heat = go.Figure(go.Heatmap(z=by_horizon, x=names, y=[f"{h} sessions" for h in HORIZONS], colorscale="RdBu", zmid=0))
-    years = go.Figure([go.Bar(x=g["year"], y=g["rank_ic"], name=n[0]) for n, g in found.years.partition_by("factor", as_dict=True).items() if n[0] in names[:10]])
+    years = go.Figure(
+        [go.Bar(x=g["year"], y=g["rank_ic"], name=n[0]) for n, g in found.years.partition_by("factor", as_dict=True).items() if n[0] in names[:10]]
+    )
     quantiles = go.Figure([go.Bar(x=[f"Q{q + 1}" for q in range(len(found.quantiles[n]))], y=found.quantiles[n] * 1e4, name=n) for n in names[:10]])
     cumulative = go.Figure([go.Scatter(x=days, y=np.nancumsum(found.daily[n]), name=n) for n in names[:10]])
-    titles = ["RankIC by horizon", "RankIC by year (ten strongest)", "Mean 5-session return by quantile, bp (ten strongest)", "Cumulative RankIC (ten strongest)"]
+    titles = [
+        "RankIC by horizon",
+        "RankIC by year (ten strongest)",
+        "Mean 5-session return by quantile, bp (ten strongest)",
+        "Cumulative RankIC (ten strongest)",
+    ]
     body = ""
     for title, figure in zip(titles, [heat, years, quantiles, cumulative], strict=True):
         figure.update_layout(template="plotly_white", height=420, margin={"t": 20})

@@ -43,7 +43,9 @@ def factor_rows(uri: str, family: str | None) -> list[dict[str, Any]]:
         if family in (None, factor.family):
             reason = factor.unavailable(columns, basis) if columns is not None else None
             state = {} if columns is None else {"available": f"unavailable: {reason}" if reason else "yes"}
-            rows.append({"name": factor.name, "family": factor.family, "lookback": factor.expr.lookback, **state, "about": factor.about.split("\n")[0]})
+            rows.append(
+                {"name": factor.name, "family": factor.family, "lookback": factor.expr.lookback, **state, "about": factor.about.split("\n")[0]}
+            )
     if not rows:
         families = ", ".join(dict.fromkeys(factor.family for factor in library().values()))
         raise KestrelError(f"There is no family '{family}'. There are: {families}.")

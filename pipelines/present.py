@@ -13,7 +13,19 @@ from pipelines.runs import DONE, read_json
 from pipelines.signal import MANIFEST
 from pipelines.trade import Source
 
-MODEL_COLUMNS = ("model", "horizon", "ic", "icir", "rank_ic", "rank_icir", "rank_ic_sd", "valid_rank_ic", "over_baseline", "over_baseline_low", "over_baseline_high")
+MODEL_COLUMNS = (
+    "model",
+    "horizon",
+    "ic",
+    "icir",
+    "rank_ic",
+    "rank_icir",
+    "rank_ic_sd",
+    "valid_rank_ic",
+    "over_baseline",
+    "over_baseline_low",
+    "over_baseline_high",
+)
 ACCOUNT_COLUMNS = (
     "model", "annual_return", "benchmark_annual_return", "excess_geometric", "tracking_error", "information_ratio",
     "excess_max_drawdown", "turnover", "cost", "hit_rate",
@@ -36,7 +48,9 @@ def log_training(folder: Path, config: Config) -> None:
     store = Experiments(Path(config.runs), config.tracking)
     identity = read_json(folder / "identity.json")
     tags = {"kestrel.kind": "train", "kestrel.run": folder.name}
-    parent = store.log(folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)])
+    parent = store.log(
+        folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)]
+    )
     for path in sorted((folder / "scores").glob("*.json")):
         figures = {f"valid_{key}": value for key, value in read_json(path).items()}
         store.log(path.stem, parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
@@ -77,10 +91,11 @@ def log_backtest(folder: Path, config: Config, source: Source) -> None:
         store.log(f"{folder.name}/{row['model']}", parent=parent, tags=child, params=params, metrics=metrics)
 
 
-def show_signal(folder: Path, *, written: bool, as_json: bool) -> None:
-    """The orders of a published signal, and where they lie."""
+def show_signal(folder: Path, *, written: bool, as_json: bool, first: int | None = None) -> None:
+    """The orders of a published signal, all or the first of them, and where they lie."""
     manifest = read_json(folder / MANIFEST)
     orders = pl.read_csv(folder / "orders.csv")
     title = f"Orders for {manifest['trade_on']} from the close of {manifest['session']} by {manifest['model']}"
-    show(orders.to_dicts(), title=title, as_json=as_json)
+    shown = orders.head(first or orders.height)
+    show(shown.to_dicts(), title=title + (f", the first {shown.height} of {orders.height}" if shown.height < orders.height else ""), as_json=as_json)
     say(f"{folder / 'orders.csv'}{'' if written else ' (unchanged)'}")

@@ -38,7 +38,9 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     there = lake.scan("factors").select(pl.col("date").unique().sort()).collect()["date"].to_list()
     day = day or there[-1]
     if day not in there:
-        raise KestrelError(f"{day} is not a session with factors: the lake has {there[0]} to {there[-1]}. Choose one of them, or bring the lake up to date.")
+        raise KestrelError(
+            f"{day} is not a session with factors: the lake has {there[0]} to {there[-1]}. Choose one of them, or bring the lake up to date."
+        )
     training = latest(Path(config.runs), "train")
     chosen = model or read_json(training / DONE)["chosen"]
     home = model_home(training, chosen, day)
@@ -54,9 +56,7 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     return folder, True
 
 
-def decide(
-    lake: Lake, config: Config, day: date, home: Path, held: Mapping[str, float], sessions: Sessions
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def decide(lake: Lake, config: Config, day: date, home: Path, held: Mapping[str, float], sessions: Sessions) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(scores of `day`, orders for the session after it), from tables up to `day` alone."""
     start = sessions.dates[max(sessions.dates.index(day) - LOOKBACK, 0)]
     dataset = dataset_of(lake, config, start=start, end=day)
@@ -98,7 +98,9 @@ def model_home(training: Path, model: str, day: date) -> Path:
         raise KestrelError(f"Every model of {training.name} was fitted on dates after {day}: the first fold tests from {folds[0]['test'][0]}.")
     homes = sorted((training / "models" / started[-1]["name"]).glob(f"{model}-*"), key=lambda path: path.name)
     if not homes:
-        raise KestrelError(f"{training.name} has no model '{model}'. It trained: {', '.join(row['model'] for row in read_json(training / DONE)['models'])}.")
+        raise KestrelError(
+            f"{training.name} has no model '{model}'. It trained: {', '.join(row['model'] for row in read_json(training / DONE)['models'])}."
+        )
     return homes[0]
 
 

@@ -18,7 +18,7 @@ from data.panel import to_panel
 from data.progress import Track, silent
 from data.validation import validated
 from factors.panel import axes_of
-from pipelines.config import Config, parse
+from pipelines.config import Config, stored
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
 
@@ -78,6 +78,7 @@ def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silen
         figures = summary(result, index_returns(index_bars, market, result, config.backtest.benchmark))
         save(folder / model, result, index_bars, market, config)
         rows.append({"model": model, **figures})
+    write_frame(folder / "scores.parquet", source.scores)
     write_json(folder / "config.json", config.model_dump(mode="json"))
     write_json(folder / DONE, {"source": source.name, "span": [result.dates[0], result.dates[-1]], "models": rows})
     return folder, True
@@ -120,13 +121,6 @@ def save(folder: Path, result: Result, index_bars: pl.DataFrame, market: Market,
     write_json(folder / "positions.json", result.positions())
 
 
-def trained_config(config: Config, source: Source) -> Config:
-    """The config that a training was made with, its paths as they are now: what a backtest without one of its own means."""
-    return latest_config(config) if source.results else config
-
-
-def latest_config(config: Config) -> Config:
-    """The latest training's config under this one's paths."""
-    stored = read_json(latest(Path(config.runs), "train") / "config.json")
-    paths = {name: getattr(config, name) for name in ("lake", "runs", "signals", "tracking")}
-    return parse(stored | paths, "the latest training's config.json")
+def trained_config(here: Config) -> Config:
+    """The latest training's config under the paths of `here`: what a later command without a config of its own means."""
+    return stored(latest(Path(here.runs), "train") / "config.json", here)

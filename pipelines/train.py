@@ -53,7 +53,11 @@ class Job:
 def identity(lake: Lake, config: Config) -> dict[str, Any]:
     """All that a training's numbers depend on."""
     settings = config.model_dump(mode="json", include={"universe", "factors", "labels", "walk", "train", "model"})
-    return {**settings, "factor_table": current_factors(lake), "versions": {name: lake.version(name) for name in ("bars", "members") if lake.has(name)}}
+    return {
+        **settings,
+        "factor_table": current_factors(lake),
+        "versions": {name: lake.version(name) for name in ("bars", "members") if lake.has(name)},
+    }
 
 
 def folder_of(lake: Lake, config: Config) -> Path:
@@ -109,7 +113,9 @@ def _fitted(job: Job, dataset: Dataset, config: Config, track: Track) -> Model:
     defaults = kind(job.model).defaults
     chosen = settings.get(job.model, defaults)
     if isinstance(chosen, BlendSettings) and set(chosen.members) <= set(config.train.models):
-        homes = [Job(job.fold, name, job.seed if job.seed in seeds_of(name, config) else config.train.seeds[0], job.folder).home for name in chosen.members]
+        homes = [
+            Job(job.fold, name, job.seed if job.seed in seeds_of(name, config) else config.train.seeds[0], job.folder).home for name in chosen.members
+        ]
         blend = Blend([load(home) for home in homes], chosen)
         blend.weigh_members(dataset, job.fold.valid)
         return blend
@@ -124,13 +130,19 @@ def _conclude(folder: Path, jobs: Sequence[Job], dataset: Dataset, config: Confi
     frames, daily, results = [], [], []
     for model in config.train.models:
         seeds = {seed: _panel([job for job in jobs if job.model == model and job.seed == seed], dataset)[test] for seed in seeds_of(model, config)}
-        together = seeds[config.train.seeds[0]] if len(seeds) == 1 else z_blend({str(s): v for s, v in seeds.items()}, {str(s): 1 / len(seeds) for s in seeds})
+        together = (
+            seeds[config.train.seeds[0]]
+            if len(seeds) == 1
+            else z_blend({str(s): v for s, v in seeds.items()}, {str(s): 1 / len(seeds) for s in seeds})
+        )
         frames.append(scores(together, dataset.axes, test, model))
         valid = [read_json(job.judged)["rank_ic"] for job in jobs if job.model == model]
         for horizon in config.labels.horizons:
             ic, rank_ic = correlations(dataset, test, together, horizon)
             each = [summary(*correlations(dataset, test, found, horizon)) for found in seeds.values()]
-            spread = {f"{name}_sd": float(np.std([getattr(one, name) for one in each], ddof=1)) if len(each) > 1 else None for name in ("ic", "rank_ic")}
+            spread = {
+                f"{name}_sd": float(np.std([getattr(one, name) for one in each], ddof=1)) if len(each) > 1 else None for name in ("ic", "rank_ic")
+            }
             mean = {f"{name}_seeds": float(np.mean([getattr(one, name) for one in each])) for name in ("ic", "rank_ic")}
             row = {"model": model, "horizon": horizon, **summary(ic, rank_ic).__dict__, **mean, **spread, "valid_rank_ic": float(np.mean(valid))}
             results.append(row)

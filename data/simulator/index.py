@@ -114,7 +114,8 @@ def _units(tape: Tape, session: int) -> Floats:
 def _candidates(settings: SimulationSettings, stocks: Universe, tape: Tape, session: int) -> Ints:
     """Stocks that may be members, largest average cap first: neither ST, new, leaving, of the BSE, among the largest nor illiquid.
 
-    At most the least liquid fifth is dropped, and in a small market no more than half of those the index can spare.
+    At most the least liquid fifth is dropped, in a small market no more than half of those the index can spare; where it can't spare
+    the largest, they may be members too.
     """
     past = slice(max(session - YEAR + 1, 0), session + 1)
     listed = tape.listed[past]
@@ -123,7 +124,8 @@ def _candidates(settings: SimulationSettings, stocks: Universe, tape: Tape, sess
     amount = (tape.amount[past] * listed).sum(axis=0) / there
     may = listed[-1] & ~tape.st[session] & (tape.last > session) & (session - stocks.listed_at >= SEASONED)
     may &= stocks.boards != BOARDS.index("bse")
-    order = np.argsort(np.where(may, -cap, np.inf), kind="stable")[: may.sum()][settings.larger :]
+    order = np.argsort(np.where(may, -cap, np.inf), kind="stable")[: may.sum()]
+    order = order[max(min(settings.larger, len(order) - settings.members), 0) :]
     spare = len(order) - settings.members
     if spare < 0:
         raise KestrelError(

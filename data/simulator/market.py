@@ -58,7 +58,7 @@ class Market:
         count = len(stocks)
         self.stocks, self.days, self.tones, self.streams = stocks, days, tones, streams
         self.knowledge = Knowledge(found, count)
-        self.returns = Returns(stocks, streams)
+        self.returns = Returns(stocks, len(days), streams)
         self.spells = Spells(settings.suspended, count, streams["suspensions"])
         self.actions = Actions(count, streams["actions"])
         self.activity = Turnover(stocks.activity, streams["turnover"])
@@ -95,14 +95,14 @@ class Market:
         self.adj = np.where(grown + (reference != before) > 0, self.adj * (before / reference), self.adj)
         floating = np.floor(self.shares * self.stocks.float_ratio(session) / 100) * 100
 
-        shock, _, volatility = self.returns.draw(self.industries)
+        shock, volatility = self.returns.draw(session, self.industries)
         shock = np.clip(shock + REACTION * self.tones[session], -0.5, 0.6)
         places = (session, self.stocks.boards, self.spells.st.astype(int), np.clip(age, 0, OLD))
         bounds = limits(reference, self.ratios[:, *places])
         quotes = quote(reference, self.carry, shock, self.expected, volatility, bounds, self.streams["quotes"])
         waited = (1 + self.carry) * (1 + shock + self.expected) - 1
         self.carry = np.where(trading, quotes.carry, np.where(listed, waited, self.carry))
-        volume, amount = self.activity.draw(quotes, np.abs(shock) / volatility, floating)
+        volume, amount = self.activity.draw(quotes, shock / volatility, floating)
         self.cents = np.where(trading, quotes.close, before)
         self._write(session, listed, trading, reference, bounds, quotes, floating)
         self.tape.volume[session], self.tape.amount[session] = np.where(trading, volume, 0.0), np.where(trading, amount, 0)

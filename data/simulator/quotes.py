@@ -16,7 +16,11 @@ Flags = NDArray[np.bool_]
 
 NO_LIMIT = 2**30  # cents
 OLD = 5  # sessions after listing from which the age of a stock no longer matters to its limits
+OVERNIGHT = 0.2  # share of a session's variance that comes before its open
+TOGETHER = 0.35  # of the overnight noise, what all stocks share
 SEALED = 1.03  # a return this far beyond the limit leaves no trade below it
+SLOW, MARKET_SWING = 0.985, 0.4  # persistence of the market's log turnover, and its deviation
+FAST, SWING = 0.94, 0.48  # of each stock's own
 _EXAMPLES = {"main": "600000.SH", "chinext": "300001.SZ", "star": "688001.SH", "bse": "920001.BJ"}
 
 
@@ -54,18 +58,20 @@ def quote(
 ) -> Quotes:
     """Trade one session; every array is [N].
 
-    carry: what earlier limits and suspensions kept back, paid in the opening gap.  shock: the session's unpredictable return,
-    a third of it overnight.  drift: the expected return, earned after the open.  volatility: of the stock's own returns, a session.
-    Between open and close the price is a Brownian bridge, whose extremes have a closed form; everything is cut at the limits,
-    and the return cut off is carried to the next session.
+    carry: what earlier limits and suspensions kept back, paid in the opening gap.  shock: the session's unpredictable return.
+    drift: the expected return, earned after the open.  volatility: of the shock.  The shock is split so that its parts before and
+    after the open are uncorrelated.  Between open and close the price is a Brownian bridge, whose extremes have a closed form;
+    everything is cut at the limits, and the return cut off is carried to the next session.
     """
     up, down = bounds
-    noise, high_u, low_u = rng.standard_normal(len(reference)), rng.random(len(reference)), rng.random(len(reference))
+    noise = np.sqrt(TOGETHER) * rng.standard_normal() + np.sqrt(1 - TOGETHER) * rng.standard_normal(len(reference))
+    high_u, low_u = rng.random((2, len(reference)))
+    night = OVERNIGHT * shock + np.sqrt(OVERNIGHT * (1 - OVERNIGHT)) * volatility * noise
     fair = reference * (1 + carry)
     wanted = fair * (1 + shock + drift)
     close = np.clip(np.rint(wanted), np.maximum(down, 1), up)
-    opening = np.clip(np.rint(fair * np.maximum(1 + 0.33 * shock + 0.3 * volatility * noise, 0.2)), np.maximum(down, 1), up)
-    spread = 2 * (0.75 * volatility) ** 2
+    opening = np.clip(np.rint(fair * np.maximum(1 + night, 0.2)), np.maximum(down, 1), up)
+    spread = 2 * (1 - OVERNIGHT) * volatility**2
     x, y = np.log(opening), np.log(close)
     high = np.exp(0.5 * (x + y + np.sqrt((y - x) ** 2 - spread * np.log1p(-high_u))))
     low = np.exp(0.5 * (x + y - np.sqrt((y - x) ** 2 - spread * np.log1p(-low_u))))
@@ -80,24 +86,25 @@ def quote(
 
 
 class Turnover:
-    """The running state of trading activity: a lasting level for each stock, slow swings of it, and swings of the whole market."""
+    """The running state of trading activity: a lasting level for each stock, swings of it, and slow swings of the whole market."""
 
     def __init__(self, activity: Floats, rng: np.random.Generator) -> None:
         self.activity = activity
         self.rng = rng
-        self.swing = 0.35 * rng.standard_normal(len(activity))
+        self.swing = SWING * rng.standard_normal(len(activity))
         self.market = 0.0
 
     def draw(self, quotes: Quotes, moves: Floats, floating: Floats) -> tuple[Floats, Ints]:
-        """(volume in shares, amount in cents) of a session, [N].  moves: |return| in units of each stock's volatility.
+        """(volume in shares, amount in cents) of a session, [N].  moves: returns in units of each stock's volatility.
 
-        Volume is in lots of 100; amount / volume lies within low..high.
+        Large moves and rises draw volume.  Volume is in lots of 100; amount / volume lies within low..high.
         """
         count = len(floating)
         noise, tilt = self.rng.standard_normal((2, count))
-        self.market = 0.98 * self.market + 0.06 * self.rng.standard_normal()
-        self.swing = 0.95 * self.swing + 0.12 * self.rng.standard_normal(count)
-        level = self.activity + self.market + self.swing + 0.3 * (np.minimum(moves, 5.0) - 0.8) + 0.22 * noise
+        self.market = SLOW * self.market + MARKET_SWING * np.sqrt(1 - SLOW**2) * self.rng.standard_normal()
+        self.swing = FAST * self.swing + SWING * np.sqrt(1 - FAST**2) * self.rng.standard_normal(count)
+        pull = 0.42 * (np.minimum(np.abs(moves), 5.0) - 0.7) + 0.08 * np.clip(moves, -3, 3)
+        level = self.activity + self.market + self.swing + pull + 0.1 * noise
         turnover = np.minimum(np.exp(level), 0.6) * np.where(quotes.sealed, 0.1, 1.0)
         volume = np.maximum(np.floor(turnover * floating / 100), 1.0) * 100
         middle = (quotes.open + quotes.high + quotes.low + quotes.close) / 4

@@ -1,8 +1,11 @@
 """What moves prices besides alpha: a market, industries, styles and each stock's own shocks, none of them predictable.
 
 Every part is a martingale difference in simple returns (no part's mean depends on a stock), so that with the planted alpha
-switched off nothing predicts the cross-section; volatility clusters, tails are Student's t.
+switched off nothing predicts the cross-section; volatility clusters, tails are Student's t, longer downwards for the market and
+upwards for single stocks.
 """
+
+from math import gamma, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +18,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DRIFT = 0.0004  # of the market, a session
-MARKET = 0.0135  # long-run daily volatility
-ARCH, ASYMMETRY, GARCH = 0.05, 0.06, 0.90  # Glosten, Jagannathan and Runkle (1993)
+MARKET = 0.0145  # long-run daily volatility
+ARCH, ASYMMETRY, GARCH = 0.04, 0.08, 0.90  # Glosten, Jagannathan and Runkle (1993)
+DEEPEST, HIGHEST = -1.2, 1.6  # log fall of the market from its high, log rise from its start; a path beyond is drawn again
 INDUSTRY = 0.0065
 STYLES = {"size": 0.0035, "value": 0.0022, "momentum": 0.0022, "volatility": 0.0025}
-OWN_ARCH, OWN_GARCH = 0.07, 0.88
-JUMPS, JUMP = 0.02, 0.08  # chance of a jump and its size (1 sd) for a stock of usual volatility
+OWN_ARCH, OWN_GARCH = 0.09, 0.895
+JUMPS, JUMP = 0.025, 0.08  # chance of a jump and its size (1 sd) for a stock of usual volatility
+# below 1 the tail of falls is the longer one, above 1 that of rises
+MARKET_SKEW, OWN_SKEW, JUMP_SKEW = 0.85, 1.35, 2.0
 REACTION = 0.013  # to a piece of news of tone 1, on the session it becomes known
 REFRESH = 20  # sessions between two updates of the style exposures
 
@@ -28,30 +34,29 @@ REFRESH = 20  # sessions between two updates of the style exposures
 class Returns:
     """The running state of the volatilities and exposures.  N stocks, I industries, S styles."""
 
-    def __init__(self, stocks: Universe, streams: Streams) -> None:
+    def __init__(self, stocks: Universe, sessions: int, streams: Streams) -> None:
         self.stocks = stocks
         self.streams = streams
-        self.market_variance = MARKET**2
+        self.market, self.market_variance = market_path(sessions, streams["market"])
         self.variance = stocks.volatility**2
         self.exposures = np.zeros((len(STYLES), len(stocks)))
 
-    def draw(self, industries: Ints) -> tuple[Floats, float, Floats]:
-        """One session: (simple returns [N] without alpha and news, the market's return, each stock's own volatility [N])."""
-        shock = _student(self.streams["market"], 6, 1)[0]
-        market = float(np.clip(np.sqrt(self.market_variance) * shock, -0.09, 0.09))
-        stress = np.sqrt(self.market_variance) / MARKET
-        leverage = ARCH + ASYMMETRY * (market < 0)
-        self.market_variance = MARKET**2 * (1 - ARCH - ASYMMETRY / 2 - GARCH) + leverage * market**2 + GARCH * self.market_variance
-        of_industries = INDUSTRY * np.sqrt(stress) * _student(self.streams["industries"], 8, len(INDUSTRIES))
-        of_styles = np.array(list(STYLES.values())) * np.sqrt(stress) * _student(self.streams["styles"], 8, len(STYLES))
+    def draw(self, session: int, industries: Ints) -> tuple[Floats, Floats]:
+        """One session: simple returns without alpha and news, and the volatility each was expected to have, [N] each."""
+        stress = np.sqrt(self.market_variance[session]) / MARKET
+        of_industries = INDUSTRY * np.sqrt(stress) * skewed(self.streams["industries"], 8, 1.0, len(INDUSTRIES))
+        sizes = np.array(list(STYLES.values())) * np.sqrt(stress)
+        of_styles = sizes * skewed(self.streams["styles"], 8, 1.0, len(STYLES))
         volatility = np.sqrt(self.variance) * stress**0.35
-        own = np.clip(_student(self.streams["idiosyncratic"], 4, len(self.stocks)), -12, 12)
+        own = np.clip(skewed(self.streams["idiosyncratic"], 4, OWN_SKEW, len(self.stocks)), -12, 12)
         jumps = self.streams["jumps"]
-        jump = np.where(jumps.random(len(own)) < JUMPS, JUMP, 0.0) * jumps.standard_normal(len(own)) * self.stocks.volatility / USUAL
-        unit = self.stocks.volatility**2
-        self.variance = unit * (1 - OWN_ARCH - OWN_GARCH) + (OWN_ARCH * np.minimum(own**2, 20.0) + OWN_GARCH) * self.variance
-        total = DRIFT + self.stocks.beta * market + of_industries[industries] + of_styles @ self.exposures + volatility * own + jump
-        return total, market, volatility
+        sudden = jumps.random(len(own)) < JUMPS
+        jump = np.where(sudden, JUMP, 0.0) * skewed(jumps, 5, JUMP_SKEW, len(own)) * self.stocks.volatility / USUAL
+        total = DRIFT + self.stocks.beta * self.market[session] + of_industries[industries] + of_styles @ self.exposures + volatility * own + jump
+        variance = self.market_variance[session] * self.stocks.beta**2 + INDUSTRY**2 * stress + sizes**2 @ self.exposures**2 + volatility**2
+        fresh = OWN_ARCH * np.minimum(own**2, 20.0) + OWN_GARCH
+        self.variance = self.stocks.volatility**2 * (1 - OWN_ARCH - OWN_GARCH) + fresh * self.variance
+        return total, np.sqrt(variance)
 
     def expose(self, size: Floats, momentum: Floats) -> None:
         """Renew the style exposures from standardised log caps and past returns, [N] each."""
@@ -59,6 +64,33 @@ class Returns:
         self.exposures = np.stack([-size, self.stocks.cheapness, momentum, (calm - calm.mean()) / calm.std()])
 
 
-def _student(rng: np.random.Generator, freedom: int, count: int) -> Floats:
-    """Student's t scaled to unit variance, [count]."""
-    return rng.standard_t(freedom, count) * np.sqrt((freedom - 2) / freedom)
+def market_path(sessions: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """The market's returns less DRIFT, and the variance each was expected to have, [D] each; its volatility clusters, more so after falls.
+
+    Drawn ahead of everything else, because a market that loses three quarters of its value pushes a third of all stocks below par.
+    """
+    while True:
+        shocks = skewed(rng, 6, MARKET_SKEW, sessions)
+        moves, variances = np.empty(sessions), np.empty(sessions)
+        variance = MARKET**2
+        for place, shock in enumerate(shocks):
+            move = min(max(sqrt(variance) * shock, -0.09), 0.09)
+            moves[place], variances[place] = move, variance
+            leverage = ARCH + ASYMMETRY * (move < 0)
+            variance = MARKET**2 * (1 - ARCH - ASYMMETRY / 2 - GARCH) + leverage * move**2 + GARCH * variance
+        level = np.concatenate([[0.0], np.log1p(moves + DRIFT).cumsum()])
+        if (level - np.maximum.accumulate(level)).min() > DEEPEST and level.max() < HIGHEST:
+            return moves, variances
+
+
+def skewed(rng: np.random.Generator, freedom: int, skew: float, count: int) -> Floats:
+    """Student's t with unlike halves, mean 0 and variance 1, [count].
+
+    The upper half is stretched by `skew`, the lower one shrunk by it, and as much likelier or rarer.  (Fernandez and Steel 1998)
+    """
+    size = np.abs(rng.standard_t(freedom, count))
+    up = rng.random(count) < skew**2 / (1 + skew**2)
+    first = 2 * sqrt(freedom) * gamma((freedom + 1) / 2) / ((freedom - 1) * sqrt(pi) * gamma(freedom / 2))
+    mean = first * (skew - 1 / skew)
+    variance = freedom / (freedom - 2) * (skew**2 + skew**-2 - 1) - mean**2
+    return np.asarray((np.where(up, skew, -1 / skew) * size - mean) / np.sqrt(variance))

@@ -239,46 +239,6 @@ def test_delisted_holding_is_paid_out_or_written_off_as_stated(market_of, worth,
     assert result.events["event"].to_list() == ["delisted"]
 
 
-@pytest.mark.parametrize(
-    ("first", "stamp", "transfer"),
-    [
-        (date(2008, 9, 16), (10.0, 10.0), (1.0, 1.0)),  # trades Wed 17 and Thu 18: 0.1 % on both sides; Shanghai 0.1 % of 1000 shares
-        (date(2008, 9, 18), (0.0, 10.0), (1.0, 1.0)),  # Fri 19: the buyer pays no more
-        (date(2015, 7, 29), (0.0, 10.0), (1.0, 1.0)),  # Thu 30, Fri 31: 0.06 % of shares, at least 1 CNY
-        (date(2015, 7, 31), (0.0, 10.0), (0.2, 0.2)),  # Mon 08-03: 0.002 % of the amount
-        (date(2022, 4, 26), (0.0, 10.0), (0.2, 0.2)),  # Wed 27, Thu 28
-        (date(2022, 4, 28), (0.0, 10.0), (0.1, 0.1)),  # Fri 29: 0.001 %
-        (date(2023, 8, 23), (0.0, 10.0), (0.1, 0.1)),  # Thu 24, Fri 25
-        (date(2023, 8, 25), (0.0, 5.0), (0.1, 0.1)),  # Mon 28: 0.05 %
-    ],
-)
-def test_stamp_duty_and_transfer_fee_are_those_of_the_day(market_of, first, stamp, transfer):
-    market = market_of([[10, 20]] * 3, symbols=NAMES, first=first)
-    costs = CostSettings(commission=0.0002, minimum=5.0, slippage=0.0005)
-    result = simulate(
-        np.array([[2.0, 1], [1, 2], [1, 2]]),
-        market,
-        costs=costs,
-        strategy=TopkDropout(k=1, drop=1, invested=0.95),
-        settings=SimulationSettings(cash=10_600),
-    )
-    buy, sell = result.trades.row(0, named=True), result.trades.filter(pl.col("side") == "sell").row(0, named=True)
-    assert (buy["shares"], buy["amount"], buy["commission"], buy["slippage"]) == (1000, 10_000, 5.0, 5.0)
-    assert (buy["stamp_duty"], sell["stamp_duty"]) == stamp
-    assert (buy["transfer_fee"], sell["transfer_fee"]) == transfer
-
-
-def test_commission_has_its_minimum_and_flat_rates_hold_no_levy(market_of):
-    market = market_of([[10, 20]] * 3, symbols=NAMES)
-    for cash, bought, sold in [(10_600, 5.0, 15.0), (106_000, 50.0, 150.0), (1_100, 5.0, 5.0)]:
-        result = simulate(
-            np.array([[2.0, 1], [1, 2], [1, 2]]), market, costs=QLIB_COSTS, strategy=TopkDropout(k=1, drop=1), settings=SimulationSettings(cash=cash)
-        )
-        sell = result.trades.filter(pl.col("side") == "sell").row(0, named=True)
-        assert (result.trades["commission"][0], sell["commission"]) == (bought, sold)
-        assert sum(result.costs_D[name].sum() for name in ("stamp_duty", "transfer_fee", "slippage")) == 0
-
-
 def test_cash_goes_to_the_best_name_first_and_the_rest_says_no_cash(market_of):
     names = ("600001.SH", "600002.SH", "600003.SH")
     market = market_of([[10, 10, 10]] * 2, symbols=names, open_=[[10, 10, 10], [10.9, 10.9, 10.9]])

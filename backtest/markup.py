@@ -1,0 +1,40 @@
+"""Pieces of HTML with every text escaped, and JSON that may stand inside a page."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+
+def section(title: str, note: str, inside: str, *, wide: bool = False) -> str:
+    """A card with a title, a line below it, and ready HTML inside."""
+    below = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section{' class=' + chr(34) + 'wide' + chr(34) if wide else ''}><h2>{escape(title)}</h2>{below}{inside}</section>"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False, texts: int = 1) -> str:
+    """A table of texts; the first `texts` columns are words, the others numbers.  `words` lets long texts wrap."""
+    look = ["" if i >= texts else ' class="text"' for i in range(max([len(heads), *map(len, rows)]))]
+    head = "".join(f"<th{look[i]}>{escape(text)}</th>" for i, text in enumerate(heads) if any(heads))
+    body = "".join(f"<tr>{''.join(f'<td{look[i]}>{escape(text)}</td>' for i, text in enumerate(row))}</tr>" for row in rows)
+    kind = ' class="words"' if words else ""
+    return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def form(value: float, pattern: str) -> str:
+    """A number with a true minus sign; a dash where there is none."""
+    return format(value, pattern).replace("-", "−") if math.isfinite(value) else "–"
+
+
+def inside_script(text: str) -> str:
+    """JSON that can't end the script element it stands in."""
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def clean(value: Any) -> Any:
+    """The same tree with null for every number that isn't finite."""
+    if isinstance(value, dict):
+        return {key: clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

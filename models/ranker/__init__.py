@@ -1,0 +1,1 @@
+"""The ranker: a Transformer that ranks the cross-section of one session."""

@@ -1,0 +1,47 @@
+"""What training makes small: disagreement, squared error and wrong pairs, session by session and horizon by horizon.
+
+Dims: S sessions, N stocks, H horizons.  Every loss counts the known labels only.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+TINY = 1e-8
+
+
+def disagreement(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor) -> Tensor:
+    """1 - CCC as [S, H]: correlation that also asks for the right level and spread, so that a flat score isn't enough.  (Lin 1989)"""
+    p_mean, y_mean = _mean(p_SNH, known_SNH), _mean(y_SNH, known_SNH)
+    p_SNH, y_SNH = p_SNH - p_mean, y_SNH - y_mean
+    both = _mean(p_SNH * y_SNH, known_SNH)
+    size = _mean(p_SNH.square(), known_SNH) + _mean(y_SNH.square(), known_SNH) + (p_mean - y_mean).square()
+    return (1 - 2 * both / (size + TINY))[:, 0]
+
+
+def squares(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor) -> Tensor:
+    """Mean squared error as [S, H]."""
+    return _mean((p_SNH - y_SNH).square(), known_SNH)[:, 0]
+
+
+def wrong_pairs(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor, shifts: Sequence[int]) -> Tensor:
+    """Logistic loss of pairs as [S, H], each pair counted by how far its labels are apart.  (RankNet, Burges et al. 2005)
+
+    Pairs are the stocks `shift` places apart, in a circle: a sample that costs N instead of N^2 and covers all pairs over the steps.
+    """
+    loss, total = p_SNH.new_zeros(()), p_SNH.new_zeros(())
+    for shift in shifts:
+        gap_SNH = y_SNH - y_SNH.roll(shift, 1)
+        weight_SNH = gap_SNH.abs() * (known_SNH & known_SNH.roll(shift, 1))
+        margin_SNH = (p_SNH - p_SNH.roll(shift, 1)) * gap_SNH.sign()
+        loss = loss + (softplus(-margin_SNH) * weight_SNH).sum(1)
+        total = total + weight_SNH.sum(1)
+    return loss / (total + TINY)
+
+
+def _mean(values_SNH: Tensor, known_SNH: Tensor) -> Tensor:
+    """Means over the known stocks as [S, 1, H]; 0 where none is."""
+    kept = torch.where(known_SNH, values_SNH, torch.zeros_like(values_SNH))
+    return kept.sum(1, keepdim=True) / known_SNH.sum(1, keepdim=True).clamp(min=1)

@@ -1,0 +1,82 @@
+"""Report: one account of a backtest as an HTML page with plots, and the same numbers as JSON."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backtest.benchmark import BenchmarkSettings
+from backtest.report import Comparison, Signals, write_report
+from backtest.result import Result
+from data.errors import KestrelError
+from data.lake import Lake
+from data.panel import to_panel
+from factors.evaluate import quantile_returns
+from factors.judge import daily_rank_ic
+from factors.ranks import row_moments
+from models.labels import forward_returns
+from pipelines.config import Config, stored
+from pipelines.ledger import Ledger
+from pipelines.look import SIMULATED
+from pipelines.runs import DONE, latest, read_json
+from pipelines.trade import index_returns, market_of, trade
+
+HORIZONS = (1, 2, 5, 10, 20)
+YEAR = 243
+
+
+def report(lake: Lake, config: Config, run: str = "latest", model: str | None = None) -> Path:
+    """Write the report of one model's account and return the page's path.
+
+    The account is simulated again from the run's scores and config, which gives the same trades.  Raises KestrelError for a run or
+    model that isn't there.
+    """
+    runs = Path(config.runs)
+    folder = latest(runs, "backtest") if run == "latest" else runs / run
+    found = read_json(folder / DONE)
+    there = [row["model"] for row in found["models"]]
+    training = runs / found["source"]
+    chosen = read_json(training / DONE)["chosen"] if (training / DONE).is_file() else there[0]
+    name = model or (chosen if chosen in there else there[0])
+    if name not in there:
+        raise KestrelError(f"{folder} has no account of '{name}'. It has: {', '.join(there)}.")
+    config = stored(folder / "config.json", config)
+    scores = pl.read_parquet(folder / "scores.parquet").filter(pl.col("model") == name)
+    market = market_of(lake, config)
+    result = trade(scores, market, config)
+    index_bars, benchmark = lake.read("index_bars"), config.backtest.benchmark
+    total = index_returns(index_bars, market, result, benchmark)
+    price = index_returns(index_bars, market, result, BenchmarkSettings(index=benchmark.index, kind="price"))
+    label = f"{benchmark.index} {'with dividends' if benchmark.kind == 'total_return' else 'price'}"
+    facts = _facts(lake, found, folder, name, training, result, runs)
+    signals = _signals(to_panel(scores, "score", market.axes), market.last_DN, result, market.axes.dates)
+    securities = lake.read("securities")
+    title = f"{name} against {label}" + (", simulated market" if SIMULATED in lake.facts() else "")
+    names = dict(securities.filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows())
+    page, _ = write_report(folder / name, result, Comparison(label, total, price), title=title, facts=facts, signals=signals, names=names)
+    return page
+
+
+def _facts(lake: Lake, found: dict[str, Any], folder: Path, model: str, training: Path, result: Result, runs: Path) -> dict[str, str]:
+    """What a reader must know beside the plots."""
+    facts = {"run": folder.name, "model": model, "scores": found["source"]}
+    facts["table versions"] = ", ".join(f"{name} {version}" for name, version in lake.versions().items())
+    facts["evaluations on overlapping dates"] = str(Ledger(runs / "ledger.db").count(result.dates[0], result.dates[-1]))
+    if (training / DONE).is_file():
+        row = next(row for row in read_json(training / DONE)["models"] if row["model"] == model)
+        facts["chosen on"] = f"validation dates (RankIC there {row['valid_rank_ic']:.4f})"
+    if lake.price_basis == "adjusted":
+        facts["prices"] = "multiplicatively adjusted: lots and, where no raw close is known, limits are approximations"
+    return facts
+
+
+def _signals(scores_DN: np.ndarray, prices_DN: np.ndarray, result: Result, dates: tuple[Any, ...]) -> Signals:
+    """RankIC by day, its decay and the excess of each fifth, of close-to-close returns from the session after the score."""
+    y_DNH = forward_returns(prices_DN, HORIZONS, 1)
+    scored = np.flatnonzero(np.isfinite(scores_DN).any(axis=1))
+    rank_ics = {horizon: daily_rank_ic(scores_DN[scored], y_DNH[scored, :, place]) for place, horizon in enumerate(HORIZONS)}
+    decay = {horizon: float(np.nanmean(found)) for horizon, found in rank_ics.items() if np.isfinite(found).any()}
+    daily = np.where(np.isfinite(scores_DN[scored]), y_DNH[scored, :, 0], np.nan)
+    fifths = quantile_returns(scores_DN[scored], daily - row_moments(daily)[0]) * YEAR
+    return Signals(tuple(dates[place] for place in scored), rank_ics[5], decay, fifths.tolist())

@@ -1,0 +1,42 @@
+"""The research pack, imported once a session where the machine has it: KESTREL_DATA_PACK names its folder."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from data.ingest import import_folder
+from data.lake import Lake, open_lake
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def pack() -> Path:
+    """The folder of the research pack; without it the test is skipped."""
+    folder = os.environ.get("KESTREL_DATA_PACK", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("KESTREL_DATA_PACK names no folder: the research pack is not here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def imported(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Lake]:
+    """The pack imported by a mapping of examples/, once for all workers of a parallel run."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def lake(mapping: str) -> Lake:
+        uri = root / f"lake-{mapping}"
+        with FileLock(f"{uri}.lock"):
+            import_folder(Lake(uri), pack, EXAMPLES / f"{mapping}.toml")
+        return open_lake(uri)
+
+    return lake
+
+
+@pytest.fixture(scope="session")
+def pack_lake(imported: Callable[[str], Lake]) -> Lake:
+    return imported("pack")

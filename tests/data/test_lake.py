@@ -1,0 +1,174 @@
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from data.errors import KestrelError
+from data.lake import Lake, migrate, open_lake
+from data.tables import SCHEMA_VERSION
+
+Tables = dict[str, pl.DataFrame]
+FIRST, SECOND = date(2021, 3, 1), date(2021, 3, 2)
+
+
+def test_a_table_reads_back_as_it_was_written(lake: Lake, tables: Tables) -> None:
+    for name, frame in tables.items():
+        assert lake.read(name).equals(frame), name
+
+
+def test_reading_cuts_columns_and_sessions_with_both_ends(lake: Lake) -> None:
+    found = lake.read("bars", columns=["date", "close"], start=SECOND, end=date(2021, 3, 3))
+    assert found.columns == ["date", "close"]
+    assert found["date"].unique().sort().to_list() == [SECOND, date(2021, 3, 3)]
+
+
+def test_instants_come_back_in_shanghai_time(tmp_path: Path) -> None:
+    moment = datetime(2021, 3, 4, 14, 59, tzinfo=ZoneInfo("Asia/Shanghai"))
+    news = pl.DataFrame({"id": ["1"], "published_at": [moment], "symbols": [["600000.SH"]], "title": ["a"]})
+    lake = Lake(tmp_path)
+    lake.write("news", news.with_columns(pl.col("published_at").dt.convert_time_zone("Asia/Shanghai")))
+    assert lake.read("news")["published_at"][0] == moment
+    assert lake.read("news").schema["published_at"] == pl.Datetime("us", "Asia/Shanghai")
+
+
+def test_a_table_without_rows_keeps_its_schema(tmp_path: Path, tables: Tables) -> None:
+    lake = Lake(tmp_path)
+    lake.write("members", tables["members"].head(0))
+    assert lake.read("members").schema == tables["members"].schema
+    assert lake.tables() == ["members"]
+
+
+def test_replacing_sessions_leaves_every_other_session(lake: Lake, tables: Tables) -> None:
+    version = lake.version("bars")
+    new = tables["bars"].filter(pl.col("date") <= SECOND).with_columns(pl.col("close") + 1).filter(pl.col("symbol") != "600499.SH")
+    assert lake.replace("bars", new, FIRST, SECOND) == version + 1
+    found = lake.read("bars")
+    assert found.filter(pl.col("date") <= SECOND).equals(new)
+    assert found.filter(pl.col("date") > SECOND).equals(tables["bars"].filter(pl.col("date") > SECOND))
+
+
+def test_rows_outside_the_replaced_sessions_are_not_written(lake: Lake, tables: Tables) -> None:
+    lake.replace("bars", tables["bars"].with_columns(pl.col("close") + 1), SECOND, SECOND)
+    changed = lake.read("bars").join(tables["bars"], on=["date", "symbol"]).filter(pl.col("close") != pl.col("close_right"))
+    assert changed["date"].unique().to_list() == [SECOND]
+
+
+def test_replacing_in_a_lake_without_the_table_writes_it(tmp_path: Path, tables: Tables) -> None:
+    lake = Lake(tmp_path)
+    lake.replace("bars", tables["bars"], FIRST, SECOND)
+    assert lake.read("bars")["date"].unique().sort().to_list() == tables["bars"]["date"].unique().sort().to_list()
+
+
+def test_pinned_versions_read_the_past_and_unpinned_ones_the_present(lake: Lake, tables: Tables) -> None:
+    before = lake.versions()
+    assert set(before) == set(tables)
+    lake.write("bars", tables["bars"].head(5))
+    past = Lake(lake.uri, versions=before)
+    assert past.read("bars").equals(tables["bars"])
+    assert past.versions() == before
+    assert lake.read("bars").height == 5
+    assert lake.version("bars") == before["bars"] + 1
+
+
+def test_writing_through_a_pinned_lake_shows_what_was_written(lake: Lake, tables: Tables) -> None:
+    pinned = Lake(lake.uri, versions=lake.versions())
+    pinned.write("bars", tables["bars"].head(2))
+    assert pinned.read("bars").height == 2
+
+
+def test_a_version_that_is_not_there_is_one_clear_error(lake: Lake) -> None:
+    with pytest.raises(KestrelError, match=r"bars can't be read: .*See: kestrel data history bars"):
+        Lake(lake.uri, versions={"bars": 99}).read("bars")
+
+
+def test_a_refused_write_leaves_the_previous_version_readable(lake: Lake, tables: Tables) -> None:
+    before = lake.versions()
+    with pytest.raises(KestrelError, match="close null"):
+        lake.write("bars", tables["bars"].with_columns(close=pl.lit(None, pl.Float64)))
+    with pytest.raises(KestrelError, match="the same date, symbol"):
+        lake.replace("bars", pl.concat([tables["bars"], tables["bars"]]), FIRST, SECOND)
+    assert lake.versions() == before
+    assert lake.read("bars").equals(tables["bars"])
+
+
+def test_a_write_that_dies_half_way_leaves_the_previous_version_readable(lake: Lake, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(frame: pl.DataFrame, target: str, **options: object) -> None:
+        """A writer that has put its file and dies before the commit."""
+        del options
+        frame.write_parquet(f"{target}/part-of-a-dead-writer.parquet")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pl.DataFrame, "write_delta", die)
+    with pytest.raises(OSError, match="disk full"):
+        lake.write("bars", tables["bars"].head(1))
+    monkeypatch.undo()
+    assert Lake(lake.uri).read("bars").equals(tables["bars"])
+
+
+def test_the_log_of_a_table_tells_its_commits_newest_first(lake: Lake, tables: Tables) -> None:
+    lake.write("bars", tables["bars"])
+    assert [commit["version"] for commit in lake.history("bars")] == [1, 0]
+
+
+def test_what_is_not_there_is_named_beside_what_is(lake: Lake) -> None:
+    for ask in (lake.read, lake.version, lake.history):
+        with pytest.raises(KestrelError, match=r"has no table 'caps' \(it has: calendar, securities, bars.*\)"):
+            ask("caps")
+
+
+def test_an_empty_folder_is_no_lake_and_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(KestrelError, match=r"There is no lake at .*kestrel data import"):
+        open_lake(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_facts_add_up_and_change(lake: Lake) -> None:
+    lake.state({"import": "abc"})
+    lake.state({"import": "def", "other": "1"})
+    assert lake.facts() == {"schema_version": str(SCHEMA_VERSION), "price_basis": "raw", "import": "def", "other": "1"}
+    assert lake.price_basis == "raw"
+
+
+def aged(lake: Lake, version: int) -> None:
+    """Make the lake one of another schema version; an older one lacks raw_close and keeps volume as whole numbers."""
+    if version < SCHEMA_VERSION:
+        old = lake.read("bars").drop("raw_close").with_columns(pl.col("volume").cast(pl.Int64))
+        old.write_delta(lake.path("bars"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+    lake.state({"schema_version": str(version)})
+
+
+def test_a_lake_of_a_newer_schema_asks_to_upgrade(lake: Lake) -> None:
+    aged(lake, SCHEMA_VERSION + 1)
+    for act in (open_lake, migrate):
+        with pytest.raises(KestrelError, match=rf"has schema {SCHEMA_VERSION + 1}.*Upgrade Kestrel"):
+            act(lake.uri)
+
+
+def test_a_lake_of_an_older_schema_asks_to_migrate_and_then_opens(lake: Lake, tables: Tables) -> None:
+    aged(lake, SCHEMA_VERSION - 1)
+    with pytest.raises(KestrelError, match=r"Bring it up: kestrel data migrate"):
+        open_lake(lake.uri)
+    assert set(migrate(lake.uri)) == set(tables)
+    found = open_lake(lake.uri).read("bars")
+    assert found.schema == tables["bars"].schema
+    assert found.equals(tables["bars"].with_columns(raw_close=pl.lit(None, pl.Float64)))
+
+
+def test_migrating_again_changes_nothing(lake: Lake) -> None:
+    before = lake.versions()
+    assert migrate(lake.uri) == []
+    assert lake.versions() == before
+
+
+def test_a_lake_that_cannot_be_brought_up_is_left_as_it_was(lake: Lake) -> None:
+    broken = lake.read("bars").drop("close")
+    broken.write_delta(lake.path("bars"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+    lake.state({"schema_version": str(SCHEMA_VERSION - 1)})
+    before = {name: DeltaTable(lake.path(name)).version() for name in lake.tables()}
+    with pytest.raises(KestrelError, match="bars has no column close"):
+        migrate(lake.uri)
+    assert {name: DeltaTable(lake.path(name)).version() for name in lake.tables()} == before
+    assert lake.facts()["schema_version"] == str(SCHEMA_VERSION - 1)

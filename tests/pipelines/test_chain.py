@@ -1,0 +1,116 @@
+"""The whole chain: what comes later changes nothing earlier, the same twice is the same, and twice is once."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from data.history import as_of
+from data.lake import Lake, open_lake
+from factors.prove import poisoned
+from pipelines.config import Config
+from pipelines.signal import signal
+from pipelines.trade import backtest, trained_scores
+from pipelines.train import train
+
+Tables = dict[str, pl.DataFrame]
+LakeIn = Callable[[Path, Tables], Lake]
+ConfigIn = Callable[[Path], Config]
+Publish = Callable[[Path, Tables], dict[str, bytes]]
+
+
+@pytest.fixture(scope="session")
+def publish(lake_in: LakeIn, config_in: ConfigIn, day: date) -> Publish:
+    """From tables to the bytes of the signal of `day`, by a training of its own."""
+
+    def run(folder: Path, tables: Tables) -> dict[str, bytes]:
+        lake, config = lake_in(folder, tables), config_in(folder)
+        train(lake, config)
+        found, _ = signal(lake, config, day=day, model="blend")
+        return {name: (found / name).read_bytes() for name in ("orders.csv", "scores.csv")}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def day(tables: Tables) -> date:
+    """A session in the middle of the second fold's test period."""
+    days = tables["bars"]["date"].unique().sort()
+    return days[-60]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, tables: Tables, publish: Publish) -> dict[str, bytes]:
+    return publish(tmp_path_factory.mktemp("whole"), tables)
+
+
+def test_cutting_all_tables_after_a_day_leaves_its_signal_byte_identical(
+    tmp_path: Path, whole: dict[str, bytes], tables: Tables, publish: Publish, day: date
+) -> None:
+    assert publish(tmp_path, as_of(tables, day)) == whole
+
+
+def test_poisoning_all_tables_after_a_day_leaves_its_signal_byte_identical(
+    tmp_path: Path, whole: dict[str, bytes], tables: Tables, publish: Publish, day: date
+) -> None:
+    assert publish(tmp_path, poisoned(tables, day)) == whole
+
+
+def test_poison_before_the_day_does_change_its_signal(tmp_path: Path, whole: dict[str, bytes], tables: Tables, publish: Publish) -> None:
+    days = tables["bars"]["date"].unique().sort()
+    assert publish(tmp_path, poisoned(tables, days[-120])) != whole
+
+
+def test_the_same_run_twice_gives_the_same_scores_trades_and_orders(
+    tmp_path: Path, tables: Tables, lake_in: LakeIn, config_in: ConfigIn, day: date
+) -> None:
+    files = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        lake, config = lake_in(folder, tables), config_in(folder)
+        training, _ = train(lake, config)
+        accounts, _ = backtest(lake, config, trained_scores(folder / "runs"))
+        orders, _ = signal(lake, config, day=day)
+        account = accounts / "blend"
+        paths = [training / "scores.parquet", account / "trades.parquet", account / "nav.parquet", orders / "orders.csv", orders / "scores.csv"]
+        files.append([path.read_bytes() for path in paths])
+    assert files[0] == files[1]
+
+
+def test_a_second_run_of_anything_does_nothing(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    assert train(lake, config)[1]
+    assert not train(lake, config)[1]
+    source = trained_scores(desk / "runs")
+    assert backtest(lake, config, source)[1]
+    assert not backtest(lake, config, source)[1]
+    assert signal(lake, config)[1]
+    assert not signal(lake, config)[1]
+
+
+def test_an_interrupted_training_goes_on_where_it_stopped(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    folder, _ = train(lake, config)
+    whole = (folder / "scores.parquet").read_bytes()
+    (folder / "results.json").unlink()
+    done = sorted((folder / "scores").glob("*.parquet"))
+    for path in done[3:]:
+        path.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in done[:3]}
+    again, did = train(lake, config)
+    assert did
+    assert again == folder
+    assert (folder / "scores.parquet").read_bytes() == whole
+    assert {path: path.stat().st_mtime_ns for path in done[:3]} == kept
+
+
+def test_the_signal_of_a_day_holds_the_scores_that_the_backtest_traded(desk: Path, config_in: ConfigIn, day: date) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    training, _ = train(lake, config)
+    folder, _ = signal(lake, config, day=day, model="ridge")
+    traded = pl.read_parquet(training / "scores.parquet").filter(pl.col("date") == day, pl.col("model") == "ridge").sort("rank")
+    signalled = pl.read_csv(folder / "scores.csv")
+    assert signalled["symbol"].to_list() == traded["symbol"].to_list()
+    assert signalled["score"].to_list() == pytest.approx(traded["score"].to_list(), abs=1e-6)

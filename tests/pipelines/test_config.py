@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from data.errors import KestrelError
+from pipelines.config import Config, load, stored
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_defaults_run_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load() == Config()
+
+
+def test_the_example_is_a_valid_config() -> None:
+    config = load(EXAMPLES / "csi500.toml")
+    assert config.walk.purge >= config.labels.reach
+    assert config.model_settings()["blend"]
+
+
+def test_a_value_set_on_the_command_line_passes_the_same_check() -> None:
+    assert load(EXAMPLES / "csi500.toml", sets=["walk.train_years=4"]).walk.train_years == 4
+    with pytest.raises(KestrelError, match=r"model\.ridge\.alpha"):
+        load(sets=["model.ridge.alpha=3"])
+
+
+def test_rules_can_be_overridden_and_only_known_ones() -> None:
+    from datetime import date
+
+    config = load(sets=["rules.limit.main_st=[[1998-04-22, 0.05]]"])
+    assert config.exchange_rules().at("limit", "main_st", date(2026, 8, 1)) == 0.05
+    with pytest.raises(KestrelError, match=r"limit\.moon is not a rule"):
+        load(sets=["rules.limit.moon=[[1998-04-22, 0.05]]"]).exchange_rules()
+
+
+def test_a_stored_config_comes_back_under_the_paths_of_today(tmp_path: Path) -> None:
+    config = load(EXAMPLES / "csi500.toml")
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    moved = stored(tmp_path / "config.json", Config(lake="elsewhere"))
+    assert moved == config.model_copy(update={"lake": "elsewhere"})
