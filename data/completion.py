@@ -78,11 +78,11 @@ def with_boards(securities: pl.DataFrame) -> pl.DataFrame:
 
 
 def sessions_listed(bars: pl.DataFrame, securities: pl.DataFrame, sessions: pl.DataFrame) -> pl.Series:
-    """Sessions since listing of each bar, 0 on the first; null where the listing day is unknown or later than the bar."""
+    """Sessions since listing of each bar, 0 on the first; null where the listing day is unknown, before the calendar or after the bar."""
     dates = bars.select("date", "symbol").join(securities.select("symbol", "list_date"), on="symbol", how="left", maintain_order="left")
     days = sessions["date"]
     age = pl.Series(days.search_sorted(dates["date"]), dtype=pl.Int64) - pl.Series(days.search_sorted(dates["list_date"]), dtype=pl.Int64)
-    return dates.select(pl.when(pl.col("list_date") <= pl.col("date")).then(age)).to_series()
+    return dates.select(pl.when(pl.col("list_date").is_between(days.min(), pl.col("date"))).then(age)).to_series()
 
 
 def on_price_basis(caps: pl.DataFrame, bars: pl.DataFrame | None, price_basis: str) -> pl.DataFrame:

@@ -47,6 +47,22 @@ class Bars(dy.Schema):
     is_trading = dy.Bool()
 
 
+class MinuteBars(dy.Schema):
+    """One stock, one minute of trading, 240 a session; a stock that doesn't trade that session has none.  Prices are CNY as traded.
+
+    Consistent with the session's bar: the first open, the last close, the extremes, and the sums of volume and amount are the bar's.
+    """
+
+    time = dy.Datetime(time_unit="us", time_zone="Asia/Shanghai", primary_key=True)  # the end of the minute
+    symbol = dy.String(primary_key=True)
+    open = dy.Float64()
+    high = dy.Float64()
+    low = dy.Float64()
+    close = dy.Float64()
+    volume = dy.Float64()  # shares
+    amount = dy.Float64()  # CNY
+
+
 class Caps(dy.Schema):
     """Shares and the vendor's ratios at the close; where prices are adjusted, shares are scaled so that close * shares is CNY."""
 
@@ -172,6 +188,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "calendar": Calendar,
     "securities": Securities,
     "bars": Bars,
+    "minute_bars": MinuteBars,
     "caps": Caps,
     "reports": Reports,
     "dividends": Dividends,

@@ -22,6 +22,7 @@ class SimulationSettings(BaseModel):
     end: date = Field(default=date(2026, 7, 31), description="the last session, or the last one before it")
     alpha: tuple[Kind, ...] = Field(default=KINDS, description="planted kinds of alpha; 'none' plants nothing")
     news: float = Field(default=0.03, ge=0, le=1, description="pieces of news per stock and calendar day")
+    minute_days: tuple[date, ...] = Field(default=(), description="sessions that get minute bars")
     suspended: float = Field(default=0.004, ge=0, le=0.2, description="share of stock-days without trading")
 
     @field_validator("alpha", mode="before")

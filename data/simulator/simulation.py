@@ -1,67 +1,134 @@
 """Simulate a market: settings in, the lake's tables and the oracle out."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data import calendar
 from data.errors import KestrelError
 from data.progress import Track, silent
 from data.simulator import frames
 from data.simulator.futures import futures
-from data.simulator.index import index
-from data.simulator.market import Market
+from data.simulator.index import Index, index
+from data.simulator.market import Market, Tape
+from data.simulator.minutes import minute_bars
 from data.simulator.news import news, news_scores
 from data.simulator.settings import SimulationSettings
-from data.simulator.statements import filings
+from data.simulator.statements import Filings, filings
 from data.simulator.streams import streams
-from data.simulator.universe import universe
-from data.simulator.wire import wire
+from data.simulator.universe import Universe, universe
+from data.simulator.wire import Wire, wire
+
+
+class Tables(Mapping[str, pl.DataFrame]):
+    """The lake's tables by name.  A table is made whenever it is asked for and not kept, so that memory holds one large table at a time."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], pl.DataFrame]]) -> None:
+        self.makers = dict(makers)
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return self.makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.makers)
+
+    def __len__(self) -> int:
+        return len(self.makers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.makers
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated market.  `tables` are the lake's, by name; `oracle` (date, symbol, one column per kind, expected) is kept beside it.
+    """A simulated market: `tables` are the lake's by name, each in its schema and sorted by its keys; see `oracle` for what lies beside."""
 
-    oracle.expected is the simple return the market planted, at the close of `date`, for the session after it.
-    """
+    settings: SimulationSettings
+    tables: Mapping[str, pl.DataFrame]
+    side: Callable[[], pl.DataFrame]
 
-    tables: dict[str, pl.DataFrame]
-    oracle: pl.DataFrame
+    @property
+    def oracle(self) -> pl.DataFrame:
+        """The side table: date, symbol, a column per kind of alpha, and `expected`, their sum; made whenever it is asked for.
+
+        It is the simple return that the market planted, at the close of `date`, for the session after it.
+        """
+        return self.side()
 
 
 def simulate(settings: SimulationSettings | None = None, *, track: Track = silent) -> Simulation:
-    """Every table of the lake but `scores`, each in its schema, sorted by its keys; raw prices, exact factors.
+    """A market with every table of the lake but `scores`, raw prices and exact factors; minute bars of the days asked for.
 
-    Raises KestrelError where the calendar doesn't reach the span or the market is too small for its index.
+    Raises KestrelError where the calendar doesn't reach the span, a minute day is no session, or the market is too small for its index.
     """
     settings = settings or SimulationSettings()
-    exchange = calendar.seed()["date"]
-    if exchange[-1] < settings.end:
-        raise KestrelError(f"The XSHG calendar ends on {exchange[-1]}: simulate up to an earlier end than {settings.end}.")
-    sessions = calendar.table(exchange.filter(exchange >= settings.start).to_list())
-    known = sessions["date"].to_numpy().astype("datetime64[D]")
-    days = known[known <= np.datetime64(settings.end)]
+    sessions, days = span(settings)
+    minutes = minute_sessions(settings, days)
     parts = streams(settings.seed)
     stocks = universe(settings, days, parts["universe"])
     found = filings(stocks, days, parts["statements"])
     pieces = wire(settings, stocks, days, parts["wire"])
     tape = Market(settings, stocks, days, found, pieces.tones(len(days), len(stocks)), parts).run(track)
     levels = index(settings, stocks, tape, days, parts["index"])
-    told, tone = news(pieces, stocks, frames.delisted(tape, days, known), parts["wire"])
-    tables = {
-        "calendar": sessions,
-        "securities": frames.securities(tape, days, known, stocks),
-        "bars": frames.bars(tape, days, stocks),
-        "caps": frames.caps(tape, days, stocks),
-        "reports": frames.reports(found, tape, days, stocks),
-        "dividends": frames.dividends(tape, days, stocks),
-        "members": frames.members(levels, days, stocks),
-        "industries": frames.industries(tape, days, stocks),
-        "index_bars": frames.index_bars(levels, days),
-        "futures_bars": futures(levels, days, known, parts["futures"]),
-        "news": told,
-        "news_scores": news_scores(told, tone, parts["scores"]),
+    known = sessions["date"].to_numpy().astype("datetime64[D]")
+    makers = _market(tape, levels, days, known, stocks, settings.seed) | _companies(tape, found, pieces, days, known, stocks, settings.seed)
+    if len(minutes):
+        makers["minute_bars"] = lambda: minute_bars(tape, minutes, days, stocks, streams(settings.seed)["minutes"])
+    tables = Tables({"calendar": lambda: sessions, **makers})
+    return Simulation(settings, tables, lambda: frames.oracle(tape, days, stocks))
+
+
+def span(settings: SimulationSettings) -> tuple[pl.DataFrame, NDArray[np.datetime64]]:
+    """(the calendar from the market's first session on, for futures' expiries beyond its end too; the market's sessions [D])."""
+    exchange = calendar.seed()["date"]
+    if exchange[-1] < settings.end:
+        raise KestrelError(f"The XSHG calendar ends on {exchange[-1]}: simulate up to an earlier end than {settings.end}.")
+    sessions = calendar.table(exchange.filter(exchange >= settings.start).to_list())
+    known = sessions["date"].to_numpy().astype("datetime64[D]")
+    return sessions, known[known <= np.datetime64(settings.end)]
+
+
+def minute_sessions(settings: SimulationSettings, days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Positions of the sessions with minute bars, ascending.  Raises KestrelError for a day that is none of the market's sessions."""
+    wanted = np.unique(np.array(settings.minute_days, dtype="datetime64[D]"))
+    wrong = wanted[~np.isin(wanted, days)]
+    if len(wrong):
+        raise KestrelError(f"minute_days names {wrong[0]}, which is no session of this market ({days[0]} to {days[-1]}). Name a session.")
+    return np.searchsorted(days, wanted)
+
+
+Makers = dict[str, Callable[[], pl.DataFrame]]
+
+
+# Whatever is drawn while a table is made comes from a stream of its own, started afresh each time: made twice, a table is the same.
+
+
+def _market(
+    tape: Tape, levels: Index, days: NDArray[np.datetime64], known: NDArray[np.datetime64], stocks: Universe, seed: int
+) -> Makers:
+    """The tables of prices."""
+    return {
+        "bars": lambda: frames.bars(tape, days, stocks),
+        "caps": lambda: frames.caps(tape, days, stocks),
+        "members": lambda: frames.members(levels, days, stocks),
+        "index_bars": lambda: frames.index_bars(levels, days),
+        "futures_bars": lambda: futures(levels, days, known, streams(seed)["futures"]),
     }
-    return Simulation(tables, frames.oracle(tape, days, stocks))
+
+
+def _companies(
+    tape: Tape, found: Filings, pieces: Wire, days: NDArray[np.datetime64], known: NDArray[np.datetime64], stocks: Universe, seed: int
+) -> Makers:
+    """The tables of what companies are, say and are said to do."""
+    ended = frames.delisted(tape, days, known)
+    return {
+        "securities": lambda: frames.securities(tape, days, known, stocks),
+        "reports": lambda: frames.reports(found, tape, days, stocks),
+        "dividends": lambda: frames.dividends(tape, days, stocks),
+        "industries": lambda: frames.industries(tape, days, stocks),
+        "news": lambda: news(pieces, stocks, ended, streams(seed)["titles"])[0],
+        "news_scores": lambda: news_scores(*news(pieces, stocks, ended, streams(seed)["titles"]), streams(seed)["scores"]),
+    }

@@ -5,7 +5,7 @@ import numpy as np
 # A part's place is its seed: append new parts, never reorder.
 PARTS = (
     "universe", "statements", "market", "industries", "styles", "idiosyncratic",
-    "suspensions", "actions", "quotes", "turnover", "wire", "scores", "index", "futures", "minutes", "jumps",
+    "suspensions", "actions", "quotes", "turnover", "wire", "scores", "index", "futures", "minutes", "jumps", "titles",
 )  # fmt: skip
 
 Streams = dict[str, np.random.Generator]

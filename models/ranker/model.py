@@ -66,7 +66,7 @@ class Ranker:
         from models.ranker.training import train as learn
 
         self.horizons = tuple(sorted(set(self.settings.heads))) or dataset.horizons
-        self._inputs = _inputs(dataset, train, self.settings)
+        self._inputs, self._network = _inputs(dataset, train, self.settings), None
         lessons = self._lessons(dataset, train, valid, track)
         with torch_state(self.settings.threads, seed):
             course = learn(self._build(), lessons, self.settings, seed=seed, track=track, folder=checkpoints)

@@ -45,7 +45,7 @@ class Panel:
         stock_SN = torch.nn.utils.rnn.pad_sequence(stocks, batch_first=True)
         filled_SN = torch.nn.utils.rnn.pad_sequence([torch.ones_like(one) for one in stocks], batch_first=True)
         row_SNT = self.row_LN[window_ST[:, None, :], stock_SN[:, :, None]] * filled_SN[:, :, None]
-        x_SNTF = self.x_QF.index_select(0, row_SNT.flatten()).view(*row_SNT.shape, -1)
+        x_SNTF = self.x_QF.index_select(0, row_SNT.flatten()).view(*row_SNT.shape, self.x_QF.shape[1])
         return Batch(x_SNTF, row_SNT > 0, self.m_DM[window_ST[:, -1] - self.lookback + 1], stock_SN)
 
     def digest(self) -> str:

@@ -58,7 +58,8 @@ class Epoch:
 
 def epoch_of(record: Mapping[str, Any]) -> Epoch:
     """An epoch out of its JSON."""
-    return Epoch(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    return Epoch(**values)
 
 
 @dataclass
@@ -115,10 +116,13 @@ def train(network: Network, lessons: Lessons, settings: RankerSettings, *, seed:
 def infer(network: Network, panel: Panel, sessions: Sessions, stocks: int) -> Floats32:
     """score_SNH of the present stocks, NaN elsewhere.  One session at a time, so that the others don't reach the last bit."""
     score_SNH = np.full((len(sessions), stocks, network.heads.count), np.nan, dtype=np.float32)
-    network.eval()
+    # Frozen, because torch multiplies in another order, to other last bits, where a weight might want a gradient.
+    network.eval().requires_grad_(False)
     with torch.inference_mode():
         for place, session in enumerate(sessions.tolist()):
             batch = panel.batch([session])
+            if batch.stock_SN.numel() == 0:
+                continue
             found = network(batch.x_SNTF, batch.valid_SNT, batch.m_SM)
             score_SNH[place, batch.stock_SN[0].numpy()] = found.score_SNH[0].numpy()
     return score_SNH

@@ -12,6 +12,7 @@ from data.panel import Axes
 from models.classics import FiveFactorsSettings
 from models.dataset import Dataset
 from models.folds import Fold
+from models.ranker.settings import RankerSettings
 from models.ridge import RidgeSettings
 from models.trees import TreeSettings
 
@@ -50,6 +51,11 @@ def fold() -> Fold:
     return Fold("2015", np.arange(0, 150), np.arange(160, 210), np.arange(220, 314))
 
 
+def small_ranker() -> RankerSettings:
+    shape = {"lookback": 3, "width": 16, "time_inner": 16, "experts": 4, "expert_width": 8}
+    return RankerSettings.model_validate({**shape, "epochs": 3, "batch": 5, "rate": 5e-3, "threads": 1})
+
+
 @pytest.fixture(scope="session")
 def small() -> dict[str, BaseModel]:
     """Settings of every model, small enough for a test."""
@@ -59,5 +65,6 @@ def small() -> dict[str, BaseModel]:
         "lightgbm": TreeSettings.model_validate({**trees, "label": "z_score"}),
         "lightgbm_rank": TreeSettings.model_validate({**trees, "label": "rank_gauss"}),
         "lambdarank": TreeSettings.model_validate({**trees, "label": "grades"}),
+        "ranker": small_ranker(),
         "five_factors": FiveFactorsSettings(),
     }

@@ -1,0 +1,139 @@
+"""The commands of a desk's day: train, backtest, compare, report, signal, and the house around them."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pipelines.commands.shared import DAY, JSON, Context, command, config_option
+
+desk = click.Group()
+
+
+@command(desk, "train")
+@config_option
+def train_(shared: Context, file: Path | None) -> None:
+    """Train every fold, model and seed of the config, walk-forward; a second run completes the first.
+
+    \b
+    Example:  kestrel train -c examples/csi500.toml
+    """
+    from pipelines.console import Bars, say
+    from pipelines.present import log_training, show_training
+    from pipelines.train import train
+
+    config = shared.config(file)
+    folder, done = train(shared.lake(config), config, track=Bars())
+    if done:
+        log_training(folder, config)
+    else:
+        say(f"{folder} is complete already.")
+    show_training(folder, config)
+
+
+@command(desk, "backtest")
+@config_option
+@click.option("--scores", "scores_path", type=click.Path(path_type=Path), help="Scores from anywhere: CSV or Parquet with date, symbol, score.")
+@JSON
+def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_json: bool) -> None:
+    """Trade the latest training's scores (or a file's) under the exchange's rules, against the CSI 500 with dividends."""
+    from pipelines.console import Bars, say
+    from pipelines.present import log_backtest, show_backtest
+    from pipelines.trade import backtest, scores_file, trained_config, trained_scores
+
+    config = shared.config(file)
+    source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
+    if file is None and shared.file is None and not scores_path:
+        config = trained_config(config)
+    folder, done = backtest(shared.lake(config), config, source, track=Bars())
+    if done:
+        log_backtest(folder, config, source)
+    else:
+        say(f"{folder} is complete already.")
+    show_backtest(folder, as_json=as_json)
+
+
+@command(desk, "compare")
+@click.option("--last", default=20, show_default=True, help="How many runs.")
+@JSON
+def compare_(shared: Context, last: int, as_json: bool) -> None:
+    """Compare the last backtests in MLflow side by side, and what differs in their configs."""
+    from pipelines.compare import compare
+
+    compare(shared.config(), last=last, as_json=as_json)
+
+
+@command(desk, "report")
+@click.argument("run", default="latest")
+@click.option("--model", help="One model's account; default the one chosen on validation dates.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in a browser.")
+def report_(shared: Context, run: str, model: str | None, open_it: bool) -> None:
+    """Write a backtest's HTML report and print where.
+
+    \b
+    Example:  kestrel report latest --open
+    """
+    from pipelines.report import report
+
+    config = shared.config()
+    page = report(shared.lake(config), config, run, model)
+    click.echo(str(page))
+    if open_it:
+        click.launch(str(page))
+
+
+@command(desk, "signal")
+@config_option
+@click.option("--date", "day", type=DAY, help="The session whose close is known; default the last one.")
+@click.option("--model", help="A model of the latest training; default the one chosen on validation dates.")
+@click.option("--positions", type=click.Path(path_type=Path), help="CSV with symbol, shares and a row for cash; default an empty book.")
+@JSON
+def signal_(shared: Context, file: Path | None, day: datetime | None, model: str | None, positions: Path | None, as_json: bool) -> None:
+    """Write the orders of the next session from the last close.
+
+    \b
+    Example:  kestrel signal --date 2020-08-21 --positions positions.csv
+    """
+    from pipelines.present import show_signal
+    from pipelines.signal import signal
+    from pipelines.trade import trained_config
+
+    config = shared.config(file)
+    if file is None and shared.file is None:
+        config = trained_config(config)
+    folder, written = signal(shared.lake(config), config, day=day.date() if day else None, model=model, positions=positions)
+    show_signal(folder, written=written, as_json=as_json)
+
+
+@command(desk, "demo")
+@click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it works; nothing else is touched.")
+def demo_(shared: Context, folder: Path) -> None:
+    """Run it all on a simulated market: factors, models, backtest, signal, report; no network, under three minutes."""
+    from pipelines.demo import demo
+
+    del shared
+    demo(folder)
+
+
+@command(desk, "doctor")
+def doctor_(shared: Context) -> None:
+    """Look at this machine, the packages, the lake and the calendar, and say what to mend."""
+    from pipelines.doctor import doctor
+
+    doctor(shared.config())
+
+
+@command(desk, "config")
+@config_option
+def config_(shared: Context, file: Path | None) -> None:
+    """Print the resolved config as JSON."""
+    click.echo(shared.config(file).model_dump_json(indent=1))
+
+
+@command(desk, "ui")
+@click.option("--port", default=5000, show_default=True)
+def ui_(shared: Context, port: int) -> None:
+    """Open MLflow's pages over this desk's runs, on this machine only."""
+    from pipelines.experiments import serve
+
+    serve(shared.config(), port)

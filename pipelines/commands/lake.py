@@ -1,0 +1,141 @@
+"""`kestrel data`: the lake."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.commands.shared import JSON, Context, command
+
+
+@click.group()
+def data() -> None:
+    """The lake: import, check, look, query, simulate."""
+
+
+@command(data, "import")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--mapping", required=True, type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
+def import_(shared: Context, folder: Path, mapping: Path) -> None:
+    """Import a folder of CSV or Parquet files.
+
+    \b
+    Example:  kestrel data import $KESTREL_DATA_PACK --mapping examples/pack.toml
+    """
+    from data.ingest import import_folder
+    from data.lake import Lake
+    from pipelines.console import Bars, say, show
+
+    lake = Lake(shared.config().lake)
+    written, findings = import_folder(lake, folder, mapping, track=Bars())
+    if not written:
+        say(f"{lake.uri} already holds these files.")
+        return
+    show([{"table": name, "rows": rows, "version": lake.version(name)} for name, rows in written.items()], title=f"Imported into {lake.uri}")
+    show_findings(findings, as_json=False)
+
+
+@command(data, "check")
+@JSON
+def check_(shared: Context, as_json: bool) -> None:
+    """Check the lake's tables; exit code 3 where a blocking check finds something."""
+    from data.checks import check
+    from data.ingest import refuse
+    from data.tables import TABLES
+
+    lake = shared.lake()
+    findings = check({name: lake.read(name) for name in lake.tables() if name in TABLES}, lake.price_basis)
+    show_findings(findings, as_json=as_json)
+    refuse(findings, lake.uri)
+
+
+def show_findings(findings: list[Any], *, as_json: bool) -> None:
+    """The findings of checks, worst first, or that there are none."""
+    from pipelines.console import say, show
+
+    rows = [
+        {"severity": f.severity, "table": f.table, "check": f.check, "rows": f.rows, "share": f.share, "first": f.first, "why": f.why}
+        for f in findings
+    ]
+    if rows or as_json:
+        show(sorted(rows, key=lambda row: row["severity"]), title="Findings", as_json=as_json)
+    else:
+        say("All checks passed.")
+
+
+@command(data, "show")
+@click.argument("table", required=False)
+@JSON
+def show_(shared: Context, table: str | None, as_json: bool) -> None:
+    """Show what the lake holds, or one table's columns and last rows."""
+    from pipelines.console import show
+    from pipelines.look import overview, sample
+
+    lake = shared.lake()
+    rows = overview(lake) if table is None else sample(lake, table)
+    show(rows, title=f"{lake.uri} ({lake.price_basis} prices)" if table is None else table, as_json=as_json)
+
+
+@command(data, "sql")
+@click.argument("statement")
+@JSON
+def sql_(shared: Context, statement: str, as_json: bool) -> None:
+    """Query the lake's tables with one SELECT; it can read nothing else and write nowhere.
+
+    \b
+    Example:  kestrel data sql "SELECT date, count(*) FROM bars GROUP BY date ORDER BY date DESC LIMIT 5"
+    """
+    from data.query import sql
+    from pipelines.console import show
+
+    show(sql(shared.lake(), statement).to_dicts(), as_json=as_json)
+
+
+@command(data, "history")
+@click.argument("table")
+@JSON
+def history(shared: Context, table: str, as_json: bool) -> None:
+    """Show a table's versions, newest first."""
+    from pipelines.console import show
+
+    entries = shared.lake().history(table)
+    rows = [
+        {"version": e["version"], "at": datetime.fromtimestamp(e["timestamp"] / 1000).isoformat(" "), "operation": e["operation"]} for e in entries
+    ]
+    show(rows, title=table, as_json=as_json)
+
+
+@command(data, "migrate")
+def migrate_(shared: Context) -> None:
+    """Bring a lake of an older schema to this version's."""
+    from data.lake import migrate
+    from pipelines.console import say
+
+    done = migrate(shared.config().lake)
+    say(f"Migrated {', '.join(done)}." if done else "The lake is of this version already.")
+
+
+@command(data, "simulate")
+@click.option("--stocks", default=800, show_default=True, help="Stocks ever listed.")
+@click.option("--years", default=6, show_default=True, help="Length of the history.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--alpha", default="all", show_default=True, help="Planted alpha: all, none, or kinds separated by commas.")
+def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str) -> None:
+    """Simulate a market with a known answer into the lake.
+
+    \b
+    Example:  kestrel --lake lake-sim data simulate --seed 11
+    """
+    from data.lake import Lake
+    from pipelines.console import Bars, say, show
+    from pipelines.look import simulated, simulation_settings
+
+    lake = Lake(shared.config().lake)
+    settings = simulation_settings(stocks=stocks, years=years, seed=seed, alpha=alpha)
+    if not simulated(lake, settings, track=Bars()):
+        say(f"{lake.uri} already holds this market.")
+        return
+    from pipelines.look import overview
+
+    show(overview(lake), title=f"Simulated into {lake.uri}")

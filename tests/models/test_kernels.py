@@ -1,0 +1,192 @@
+"""The reference operations against loops in float64, and what each of them promises."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.kernels.attention import cross_attention, temporal_attention
+from models.kernels.experts import Route, max_violation, moe_ffn, moe_route
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(3)
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64)
+
+
+def attend_by_loop(q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: Tensor | None) -> Tensor:
+    out = torch.zeros_like(q)
+    keys, shift = k.shape[1], k.shape[1] - q.shape[1]
+    for s in range(q.shape[0]):
+        for t in range(q.shape[1]):
+            for h in range(q.shape[2]):
+                logits = {}
+                for u in range(keys):
+                    if valid[s, u]:
+                        by_distance = 0.0 if bias is None else float(bias[h, u - (t + shift) + keys - 1])
+                        logits[u] = float(q[s, t, h] @ k[s, u, h]) / math.sqrt(q.shape[-1]) + by_distance
+                total = sum(math.exp(logit) for logit in logits.values())
+                for u, logit in logits.items():
+                    out[s, t, h] += math.exp(logit) / total * v[s, u, h]
+    return out
+
+
+def some_attention(sequences: int = 4, queries: int = 5, keys: int = 5, heads: int = 2, width: int = 3) -> tuple[Tensor, ...]:
+    q, bias = normal(sequences, queries, heads, width), normal(heads, 2 * keys - 1)
+    valid = torch.rand(sequences, keys) < 0.7
+    valid[0] = False
+    return q, normal(sequences, keys, heads, width), normal(sequences, keys, heads, width), valid, bias
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(5, 5), (1, 5), (3, 5), (1, 1)])
+def test_temporal_attention_agrees_with_a_loop(queries: int, keys: int) -> None:
+    q, k, v, valid, bias = some_attention(queries=queries, keys=keys)
+    assert torch.allclose(temporal_attention(q, k, v, valid, bias), attend_by_loop(q, k, v, valid, bias), atol=1e-12)
+
+
+def test_cross_attention_agrees_with_a_loop() -> None:
+    q, k, v, valid, _ = some_attention()
+    assert torch.allclose(cross_attention(q, k, v, valid), attend_by_loop(q, k, v, valid, None), atol=1e-12)
+
+
+def test_a_key_that_is_not_valid_changes_nothing() -> None:
+    q, k, v, valid, bias = some_attention()
+    other_k, other_v = (torch.where(valid[..., None, None], one, 1e3 * normal(*one.shape)) for one in (k, v))
+    assert torch.equal(temporal_attention(q, k, v, valid, bias), temporal_attention(q, other_k, other_v, valid, bias))
+    assert torch.equal(cross_attention(q, k, v, valid), cross_attention(q, other_k, other_v, valid))
+
+
+def test_a_sequence_without_a_valid_key_gives_zero_and_a_finite_gradient() -> None:
+    q, k, v, valid, bias = some_attention()
+    q.requires_grad_()
+    out = temporal_attention(q, k, v, valid, bias)
+    assert (out[0] == 0).all()
+    out.sum().backward()
+    assert q.grad is not None
+    assert (q.grad[0] == 0).all()
+    assert q.grad.isfinite().all()
+
+
+def test_stocks_in_another_order_get_their_answers_in_that_order() -> None:
+    q, k, v, valid, _ = some_attention(keys=7, queries=7)
+    order = torch.randperm(7)
+    permuted = cross_attention(q[:, order], k[:, order], v[:, order], valid[:, order])
+    assert torch.allclose(permuted, cross_attention(q, k, v, valid)[:, order], atol=1e-12)
+
+
+def test_attention_takes_tensors_that_are_not_contiguous() -> None:
+    q, k, v, valid, bias = some_attention()
+    turned = [one.transpose(1, 2).contiguous().transpose(1, 2) for one in (q, k, v)]
+    assert torch.allclose(temporal_attention(*turned, valid, bias), temporal_attention(q, k, v, valid, bias), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_attention_keeps_its_type(dtype: torch.dtype) -> None:
+    q, k, v, valid, bias = some_attention()
+    out = temporal_attention(q.to(dtype), k.to(dtype), v.to(dtype), valid, bias.to(dtype))
+    assert out.dtype == dtype
+    assert torch.allclose(out.double(), temporal_attention(q, k, v, valid, bias), atol=1e-5 if dtype == torch.float32 else 0.05)
+
+
+def test_a_bias_of_another_length_is_refused() -> None:
+    q, k, v, valid, bias = some_attention()
+    with pytest.raises(ValueError, match="bias of 9 distances, not 8"):
+        temporal_attention(q, k, v, valid, bias[:, :-1])
+
+
+def test_gradients_of_attention_are_those_of_its_values() -> None:
+    q, k, v, valid, bias = some_attention(sequences=2, queries=2, keys=3, heads=2, width=2)
+    inputs = [one.requires_grad_() for one in (q, k, v, bias)]
+    assert torch.autograd.gradcheck(lambda q, k, v, bias: temporal_attention(q, k, v, valid, bias), inputs)
+    assert torch.autograd.gradcheck(lambda k, v: cross_attention(k, k, v, valid), inputs[1:3])
+
+
+def some_experts(tokens: int = 9, experts: int = 5, channels: int = 4, inner: int = 3) -> tuple[Tensor, ...]:
+    weights = normal(experts, channels, inner), normal(experts, channels, inner), normal(experts, inner, channels)
+    return normal(tokens, channels), normal(tokens, experts), *weights
+
+
+def answer_by_loop(x: Tensor, gate: Tensor, up: Tensor, down: Tensor, route: Route) -> Tensor:
+    out = torch.zeros_like(x)
+    for token in range(x.shape[0]):
+        for expert, weight in zip(route.expert_RK[token].tolist(), route.weight_RK[token], strict=True):
+            inner = torch.nn.functional.silu(x[token] @ gate[expert]) * (x[token] @ up[expert])
+            out[token] += weight * (inner @ down[expert])
+    return out
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_experts_agree_with_a_loop(k: int) -> None:
+    x, logits, gate, up, down = some_experts()
+    route = moe_route(logits, torch.zeros(5), k)
+    assert torch.allclose(moe_ffn(x, gate, up, down, route), answer_by_loop(x, gate, up, down, route), atol=1e-12)
+
+
+def test_no_token_is_dropped_even_when_all_want_the_same_expert() -> None:
+    x, logits, gate, up, down = some_experts()
+    logits[:, 3] = 50.0
+    route = moe_route(logits, torch.zeros(5), 1)
+    assert route.counts_E.tolist() == [0, 0, 0, 9, 0]
+    assert torch.allclose(moe_ffn(x, gate, up, down, route), answer_by_loop(x, gate, up, down, route), atol=1e-12)
+
+
+def test_the_bias_decides_who_is_chosen_but_not_with_what_weight() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
+    plain, moved = moe_route(logits, torch.zeros(4), 2), moe_route(logits, torch.tensor([0.0, 0.0, 0.0, 1.0]), 2)
+    assert plain.expert_RK.tolist() == [[0, 1]]
+    assert moved.expert_RK.tolist() == [[3, 0]]
+    chosen = logits.sigmoid()[0, [3, 0]]
+    assert torch.allclose(moved.weight_RK[0], chosen / chosen.sum())
+
+
+def test_among_equals_the_lowest_index_is_chosen() -> None:
+    assert moe_route(torch.zeros(2, 6), torch.zeros(6), 3).expert_RK.tolist() == [[0, 1, 2]] * 2
+
+
+def test_places_are_sorted_by_expert_and_then_by_token() -> None:
+    _, logits, *_ = some_experts()
+    route = moe_route(logits, torch.zeros(5), 2)
+    sorted_experts = route.expert_RK.flatten()[route.order_P]
+    assert sorted_experts.tolist() == sorted(route.expert_RK.flatten().tolist())
+    assert route.counts_E.tolist() == torch.bincount(sorted_experts, minlength=5).tolist()
+    for expert in range(5):
+        places = route.order_P[sorted_experts == expert]
+        assert places.tolist() == sorted(places.tolist())
+
+
+def test_tokens_in_another_order_get_their_answers_in_that_order() -> None:
+    x, logits, *weights = some_experts()
+    order = torch.randperm(9)
+    straight = moe_ffn(x, *weights, moe_route(logits, torch.zeros(5), 2))
+    permuted = moe_ffn(x[order], *weights, moe_route(logits[order], torch.zeros(5), 2))
+    assert torch.allclose(permuted, straight[order], atol=1e-12)
+
+
+def test_no_token_gives_no_answer() -> None:
+    x, logits, *weights = some_experts(tokens=0)
+    assert moe_ffn(x, *weights, moe_route(logits, torch.zeros(5), 2)).shape == (0, 4)
+
+
+def test_gradients_of_the_experts_are_those_of_their_values() -> None:
+    inputs = [one.requires_grad_() for one in some_experts(tokens=4, experts=3, channels=2, inner=2)]
+    assert torch.autograd.gradcheck(lambda x, logits, *weights: moe_ffn(x, *weights, moe_route(logits, torch.zeros(3), 2)), inputs)
+
+
+def test_the_same_experts_twice_give_the_same_gradients_to_the_bit() -> None:
+    found = []
+    x, logits, *weights = (one.float() for one in some_experts(tokens=4000, channels=16))
+    for _ in range(2):
+        leaf = x.clone().requires_grad_()
+        moe_ffn(leaf, *weights, moe_route(logits, torch.zeros(5), 4)).square().sum().backward()
+        found.append(leaf.grad)
+    assert torch.equal(*found)  # type: ignore[arg-type]
+
+
+def test_the_largest_violation_is_0_in_balance_and_experts_over_active_less_1_at_worst() -> None:
+    assert max_violation(torch.tensor([4, 4, 4])) == 0
+    assert max_violation(torch.tensor([12, 0, 0])) == 2
