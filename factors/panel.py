@@ -94,10 +94,14 @@ def _cash(dividends: pl.DataFrame, axes: Axes) -> Floats:
 
 
 def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> dict[str, Floats]:
-    """News by the session at whose close they are known: count (0 where none) and, where scored, mean score (null where none)."""
+    """News by the session at whose close they are known: count and, where scored, mean score (null where none).
+
+    A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.
+    """
     known = known_sessions(news, axes).explode("symbols").rename({"symbols": "symbol"})
     counts = known.group_by("date", "symbol").len("count").sort("date", "symbol")
-    columns = {"news_count": np.nan_to_num(to_panel(counts, "count", axes))}
+    count = np.nan_to_num(to_panel(counts, "count", axes))
+    columns = {"news_count": np.where(count.any(axis=1, keepdims=True), count, np.nan)}
     if scores is not None and scores.height:
         scored = known.join(scores.select("id", "symbol", "scorer", "score"), on=["id", "symbol"]).sort("date", "symbol", "id", "scorer")
         means = scored.group_by("date", "symbol", maintain_order=True).agg(pl.col("score").mean())

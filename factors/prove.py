@@ -45,11 +45,18 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
     for day in track(days, "proof"):
         for change, changed in (("cut", as_of(tables, day)), ("poisoned", poisoned(tables, day))):
             panel = build_panel(changed)
-            breaches += _compare(factors, whole, expected, panel, values(factors, panel), day, change, exact=True)
+            breaches += _compare(factors, whole, expected, panel, _fed(factors, panel), day, change, exact=True)
     rescaled = build_panel(rescaled_prices(tables))
     found = values([factor for factor in factors if not factor.raw_only], rescaled)
     last = whole.axes.dates[-1]
     return breaches + _compare([f for f in factors if not f.raw_only], whole, expected, rescaled, found, last, "price history rescaled", exact=False)
+
+
+def _fed(factors: Sequence[Factor], panel: Panel) -> dict[str, NDArray[np.float32]]:
+    """Values of the factors; null throughout where the panel has no such column yet, since then nothing may be known of it."""
+    nothing = np.full(panel.axes.shape, np.nan, dtype=np.float32)
+    feedable = [factor for factor in factors if factor.expr.needs <= set(panel.columns)]
+    return dict.fromkeys((factor.name for factor in factors), nothing) | values(feedable, panel)
 
 
 def poisoned(tables: Tables, day: date) -> dict[str, pl.DataFrame]:

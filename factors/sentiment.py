@@ -7,7 +7,6 @@ from factors.operators import (
     decay,
     delta,
     ema,
-    fill,
     first_component,
     log,
     returns,
@@ -56,8 +55,8 @@ def news_score() -> Expr:
 
 @factor("sentiment")
 def news_attention() -> Expr:
-    """Logarithm of 1 + the news items of the last 5 sessions; 0 where no news names the stock."""
-    return log(1 + ts_sum(fill(column("news_count"), 0), 5))
+    """Logarithm of 1 + the news items of the last 5 sessions; 0 where none names the stock, null where the feed is silent.  (Barber and Odean 2008)"""
+    return log(1 + ts_sum(column("news_count"), 5))
 
 
 @factor("sentiment")

@@ -106,9 +106,7 @@ Makers = dict[str, Callable[[], pl.DataFrame]]
 # Whatever is drawn while a table is made comes from a stream of its own, started afresh each time: made twice, a table is the same.
 
 
-def _market(
-    tape: Tape, levels: Index, days: NDArray[np.datetime64], known: NDArray[np.datetime64], stocks: Universe, seed: int
-) -> Makers:
+def _market(tape: Tape, levels: Index, days: NDArray[np.datetime64], known: NDArray[np.datetime64], stocks: Universe, seed: int) -> Makers:
     """The tables of prices."""
     return {
         "bars": lambda: frames.bars(tape, days, stocks),

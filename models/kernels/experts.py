@@ -34,15 +34,15 @@ def moe_route(logits_RE: Tensor, bias_E: Tensor, k: int) -> Route:
 
 def moe_ffn(x_RC: Tensor, w_gate_ECI: Tensor, w_up_ECI: Tensor, w_down_EIC: Tensor, route: Route) -> Tensor:
     """y_RC: the weighted sum of what each token's experts answer, every expert a SwiGLU of its own.  (Shazeer 2020)"""
-    tokens, active = route.expert_RK.shape
+    active = route.expert_RK.shape[1]
     # Expanding before permuting keeps every index unique, so that no gradient is summed in an order that threads decide.
-    x_PC = x_RC[:, None].expand(-1, active, -1).reshape(tokens * active, -1)[route.order_P]
+    x_PC = x_RC[:, None].expand(-1, active, -1).flatten(0, 1)[route.order_P]
     parts = []
     for expert, x_GC in enumerate(torch.split(x_PC, route.counts_E.tolist())):
         inner_GI = silu(x_GC @ w_gate_ECI[expert]) * (x_GC @ w_up_ECI[expert])
         parts.append(inner_GI @ w_down_EIC[expert])
     y_PC = torch.cat(parts)[route.order_P.argsort()]
-    return (y_PC.view(tokens, active, -1) * route.weight_RK[..., None]).sum(dim=1)
+    return (y_PC.view(-1, active, x_RC.shape[1]) * route.weight_RK[..., None]).sum(dim=1)
 
 
 def max_violation(counts_E: Tensor) -> float:

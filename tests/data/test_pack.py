@@ -54,7 +54,7 @@ def test_no_check_blocks_the_pack_and_its_known_gaps_are_told(pack_lake: Lake) -
 
 
 def test_the_shares_of_the_lake_hide_what_the_vendors_reveal(pack_lake: Lake) -> None:
-    """amount / volume / close of the lake lies within the session's own low and high over its close."""
+    """Amount / volume / close of the lake lies within the session's own low and high over its close."""
     bars = pack_lake.scan("bars").filter("is_trading", pl.col("volume") > 0).select("low", "high", pl.col("amount") / pl.col("volume")).collect()
     slack = 1e-6 * bars["high"]
     assert bars.select((pl.col("amount") >= pl.col("low") - slack).all() & (pl.col("amount") <= pl.col("high") + slack).all()).item()

@@ -1,6 +1,7 @@
 """The reference operations against loops in float64, and what each of them promises."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,8 +12,12 @@ from models.kernels.experts import Route, max_violation, moe_ffn, moe_route
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _seeded() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tensors this small wait for a second thread longer than they compute
     torch.manual_seed(3)
+    yield
+    torch.set_num_threads(threads)
 
 
 def normal(*shape: int) -> Tensor:

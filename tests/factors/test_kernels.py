@@ -1,0 +1,190 @@
+"""Kernels against plain numpy, window by window: nulls, ties, short windows, blocks of sessions."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from data.panel import Floats
+from factors import kernels
+
+NAN = np.nan
+Reference = Callable[[Floats], float]
+
+
+def flat(values: Floats) -> bool:
+    return len(set(values.tolist())) == 1
+
+
+def rank_of_last(window: Floats) -> float:
+    """Rank of the window's last value over the count of values; the window keeps its nulls."""
+    if np.isnan(window[-1]):
+        return NAN
+    seen = window[np.isfinite(window)]
+    return float(stats.rankdata(seen)[-1] / len(seen))
+
+
+def since_latest(window: Floats, best: Callable[[Floats], float]) -> float:
+    return float(len(window) - 1 - np.flatnonzero(window == best(window))[-1])
+
+
+def line(window: Floats, what: str) -> float:
+    """Slope, or explained share, of a line through the values over their places."""
+    places = np.flatnonzero(np.isfinite(window)).astype(float)
+    seen = window[np.isfinite(window)]
+    if len(seen) < 3:
+        return NAN
+    if flat(seen):
+        return 0.0 if what == "slope" else NAN
+    return float(np.polyfit(places, seen, 1)[0]) if what == "slope" else float(np.corrcoef(places, seen)[0, 1] ** 2)
+
+
+def finite(of: Callable[[Floats], float]) -> Reference:
+    return lambda window: of(window[np.isfinite(window)])
+
+
+# kernel bound to (x, n, need, lo, hi, out), and what one window gives in plain numpy
+KERNELS: dict[str, tuple[Callable[..., None], Reference]] = {
+    "total": (kernels.total, finite(np.sum)),
+    "average": (kernels.average, finite(np.mean)),
+    "deviation": (lambda x, n, need, *rest: kernels.central(x, n, need, 2, *rest), finite(lambda v: np.std(v, ddof=1) if len(v) > 1 else NAN)),
+    "skewness": (lambda x, n, need, *rest: kernels.central(x, n, need, 3, *rest), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.skew(v))),
+    "kurtosis": (
+        lambda x, n, need, *rest: kernels.central(x, n, need, 4, *rest),
+        finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.kurtosis(v)),
+    ),
+    "largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, False, *rest), np.nanmax),
+    "smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, False, *rest), np.nanmin),
+    "since largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, True, *rest), lambda w: since_latest(w, np.nanmax)),
+    "since smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, True, *rest), lambda w: since_latest(w, np.nanmin)),
+    "rank": (kernels.position, rank_of_last),
+    "slope": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.SLOPE, *rest), lambda w: line(w, "slope")),
+    "fit": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.CORRELATION, *rest), lambda w: line(w, "fit")),
+}
+
+
+def made(seed: int, values: int, *, sessions: int = 12, stocks: int = 3, gaps: float = 0.2) -> Floats:
+    """A panel of few distinct values, so that ties are common, with nulls."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-values, values + 1, (sessions, stocks)) / 4
+    x[rng.random(x.shape) < gaps] = NAN
+    return x
+
+
+def by_windows(reference: Reference, n: int, need: int, *panels: Floats) -> Floats:
+    """The reference over the window of every session and stock; null below `need` values."""
+    out = np.full(panels[0].shape, NAN)
+    for t in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            windows = [panel[max(0, t - n + 1) : t + 1, j] for panel in panels]
+            both = np.isfinite(np.array(windows)).all(axis=0)
+            if both.sum() >= max(need, 1):
+                out[t, j] = reference(*windows)
+    return out
+
+
+def run(kernel: Callable[..., None], x: Floats, *args: object, lo: int = 0, hi: int | None = None) -> Floats:
+    out = np.full(x.shape, NAN)
+    kernel(x, *args, lo, len(x) if hi is None else hi, out)
+    return out
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 16), share=st.floats(0, 1), values=st.integers(1, 40))
+def test_a_window_gives_what_plain_numpy_gives(name: str, seed: int, n: int, share: float, values: int) -> None:
+    kernel, reference = KERNELS[name]
+    x, need = made(seed, values), 1 + int(share * (n - 1))
+    assert run(kernel, x, n, need) == pytest.approx(by_windows(reference, n, need, x), abs=1e-9, nan_ok=True)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 16), need=st.integers(1, 6), values=st.integers(1, 40))
+def test_correlation_and_slope_of_two_take_the_sessions_that_have_both(seed: int, n: int, need: int, values: int) -> None:
+    y, x = made(seed, values), made(seed + 1, values)
+
+    def pair(a: Floats, b: Floats, what: str) -> float:
+        both = np.isfinite(a) & np.isfinite(b)
+        a, b = a[both], b[both]
+        if len(a) < 3 or flat(b) or (flat(a) and what == "correlation"):
+            return NAN
+        return float(np.corrcoef(a, b)[0, 1]) if what == "correlation" else float(np.polyfit(b, a, 1)[0])
+
+    for what, number in (("correlation", kernels.CORRELATION), ("slope", kernels.SLOPE)):
+        out = np.full(x.shape, NAN)
+        kernels.pairs(y, x, n, need, number, 0, len(x), out)
+        expected = by_windows(lambda a, b, what=what: pair(a, b, what), n, need, y, x)  # type: ignore[misc]
+        assert out == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 16), need=st.integers(1, 5))
+def test_weights_of_null_sessions_are_left_out(seed: int, n: int, need: int) -> None:
+    x, weights = made(seed, 9), np.arange(1.0, n + 1)
+
+    def mean(window: Floats) -> float:
+        seen, ours = np.isfinite(window), weights[-len(window) :]
+        return float(np.sum(window[seen] * ours[seen]) / np.sum(ours[seen]))
+
+    out = np.full(x.shape, NAN)
+    kernels.weighted(x, weights, need, 0, len(x), out)
+    assert out == pytest.approx(by_windows(mean, n, need, x), abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_any_block_of_sessions_equals_the_same_sessions_of_the_whole(name: str) -> None:
+    kernel, _ = KERNELS[name]
+    x = made(8, 1000, sessions=60, stocks=7)
+    whole = run(kernel, x, 11, 4)
+    for lo, hi in ((0, 60), (0, 1), (17, 43), (59, 60)):
+        block = run(kernel, x, 11, 4, lo=lo, hi=hi)
+        assert np.array_equal(block[lo:hi], whole[lo:hi], equal_nan=True)
+        assert np.isnan(block[:lo]).all()
+        assert np.isnan(block[hi:]).all()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_session_computed_from_its_window_alone_is_the_same_to_the_bit(name: str) -> None:
+    kernel, _ = KERNELS[name]
+    x = made(9, 1000, sessions=500, stocks=7) / 3
+    whole = run(kernel, x, 13, 4)
+    for t in (12, 13, 250, 499):
+        alone = run(kernel, np.ascontiguousarray(x[t - 12 : t + 1]), 13, 4)
+        assert np.array_equal(alone[-1], whole[t], equal_nan=True), t
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_no_window_sees_a_later_session_or_another_stock(name: str) -> None:
+    kernel, _ = KERNELS[name]
+    x = made(10, 50, sessions=30)
+    whole, changed = run(kernel, x, 7, 2), x.copy()
+    changed[20:] *= -3.7
+    changed[:, 2] += 100
+    assert np.array_equal(run(kernel, changed, 7, 2)[:20, :2], whole[:20, :2], equal_nan=True)
+
+
+def test_a_constant_window_has_no_spread_however_it_rounds() -> None:
+    x = np.full((8, 2), 0.1)
+    assert (run(KERNELS["deviation"][0], x, 7, 1)[1:] == 0).all()
+    for name in ("skewness", "kurtosis", "fit"):
+        assert np.isnan(run(KERNELS[name][0], x, 7, 1)).all(), name
+    out = np.full(x.shape, 5.0)
+    kernels.pairs(x, x, 7, 1, kernels.CORRELATION, 0, 8, out)
+    assert np.isnan(out).all()
+
+
+def test_the_latest_of_equal_extremes_counts() -> None:
+    x = np.array([[3.0], [1.0], [3.0], [1.0]])
+    assert run(KERNELS["since largest"][0], x, 4, 1)[:, 0].tolist() == [0, 1, 0, 1]
+
+
+def test_carrying_fills_gaps_from_before_and_leaves_the_beginning() -> None:
+    x = np.array([[NAN, 1.0], [2.0, NAN], [NAN, NAN], [3.0, 4.0]])
+    out = np.empty(x.shape)
+    kernels.carry(x, out)
+    assert out.tolist()[1:] == [[2.0, 1.0], [2.0, 1.0], [3.0, 4.0]]
+    assert np.isnan(out[0, 0])
+    assert out[0, 1] == 1.0

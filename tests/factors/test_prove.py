@@ -1,0 +1,164 @@
+"""The proof passes for the whole library, and catches every cheat that is planted past the operators."""
+
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data.panel import Axes, Floats
+from factors import build, compute
+from factors import operators as op
+from factors import panel as panels
+from factors.expressions import Expr, Scale, column
+from factors.panel import Panel
+from factors.prove import poisoned, prove, rescaled_prices
+from factors.registry import Factor, select
+
+Tables = dict[str, pl.DataFrame]
+last, close, amount, volume, raw_close = (column(name) for name in ("last", "close", "amount", "volume", "raw_close"))
+
+
+def planted(expr: Expr, *, raw_only: bool = False) -> Factor:
+    """A factor past the registry's refusal."""
+    return Factor("cheat", "technical", "a cheat", expr, raw_only)
+
+
+def cheat(monkeypatch: pytest.MonkeyPatch, function: Callable[[Floats], Floats], of: Expr = last) -> Factor:
+    """A factor whose kernel is the given function of the whole panel."""
+    monkeypatch.setitem(compute.ELEMENTWISE, "cheat", function)
+    return planted(Expr("cheat", (of,), scale=Scale()))
+
+
+@pytest.fixture(scope="module")
+def days(panel: Panel) -> list[date]:
+    """A session after the ex-dates, one in a suspension, one near the end."""
+    return [panel.axes.dates[place] for place in (221, 302, 335)]
+
+
+def changes(factors: list[Factor], tables: Tables, days: list[date]) -> set[str]:
+    """Under which changes the factors moved."""
+    found = prove(factors, tables, days)
+    assert {breach.factor for breach in found} <= {"cheat"}
+    return {breach.change for breach in found}
+
+
+def test_no_factor_of_the_library_moves(tables: Tables, days: list[date], panel: Panel) -> None:
+    factors = build.choose(select(), panel, "raw").available
+    assert len(factors) == len(select())
+    assert prove(factors, tables, days) == []
+
+
+def test_a_label_as_a_factor_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def label(x: Floats) -> Floats:
+        return np.vstack([x[5:] / x[:-5] - 1, np.full((5, x.shape[1]), np.nan)])
+
+    assert changes([cheat(monkeypatch, label)], tables, days) == {"cut", "poisoned"}
+
+
+def test_a_label_in_disguise_that_is_never_null_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def disguised(x: Floats) -> Floats:
+        return np.vstack([x[1:] / x[:-1] - 1, np.zeros((1, x.shape[1]))])
+
+    assert changes([cheat(monkeypatch, disguised)], tables, days) == {"cut", "poisoned"}
+
+
+def test_a_z_score_over_the_whole_sample_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(x: Floats) -> Floats:
+        return (x - np.nanmean(x, axis=0)) / np.nanstd(x, axis=0)
+
+    # a constant times the history leaves a z-score over it: only time tells
+    assert changes([cheat(monkeypatch, whole)], tables, days) == {"cut", "poisoned"}
+
+
+def test_a_backward_fill_is_caught_where_a_gap_ends_later(tables: Tables, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def backward(x: Floats) -> Floats:
+        return panels.carried(x[::-1])[::-1]
+
+    filled = cheat(monkeypatch, backward, close / op.delay(close, 1) - 1)
+    inside = op.fill(op.delay(filled.expr, 0), 0)  # seen from a stock that trades: tomorrow's fill of a market mean
+    mean = planted(op.cs_mean(inside) + 0 * last / last)
+    assert changes([mean], tables, [panel.axes.dates[110]]) == {"cut", "poisoned"}
+
+
+def test_a_factor_that_reads_the_whole_samples_best_stock_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def best(x: Floats) -> Floats:
+        return np.where(np.arange(x.shape[1]) == np.nanargmax(x[-1] / np.nanmean(x, axis=0)), 1.0, x / x)
+
+    assert changes([cheat(monkeypatch, best)], tables, days) & {"cut", "poisoned"}
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [amount / close, close / raw_close, op.log(close), -op.log(last) - op.log(last), op.ts_mean(volume, 5), column("cash_dividend") / last],
+    ids=str,
+)
+def test_raw_columns_beside_adjusted_ones_are_caught(tables: Tables, days: list[date], expr: Expr) -> None:
+    assert changes([planted(expr)], tables, days[:1]) == {"price history rescaled"}
+
+
+def test_a_price_level_declared_raw_only_is_let_through(tables: Tables, days: list[date]) -> None:
+    assert prove([planted(-close, raw_only=True)], tables, days[:1]) == []
+
+
+def test_the_trap_of_shares_as_traded_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    """amount / volume / close with the vendor's volume: invariant by its columns, but that volume doesn't stand on the prices' basis."""
+    traded = tables["bars"].select("date", "symbol", pl.col("volume").alias("as_traded"))
+
+    def unscaled(given: Tables) -> Tables:
+        bars = rescaled_prices(given)["bars"].join(traded, on=["date", "symbol"]).with_columns(pl.col("as_traded").alias("volume")).drop("as_traded")
+        return {**rescaled_prices(given), "bars": bars}
+
+    monkeypatch.setattr("factors.prove.rescaled_prices", unscaled)
+    assert changes([planted(amount / volume / close)], tables, days[:1]) == {"price history rescaled"}
+
+
+def test_news_known_before_they_are_published_are_caught(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = tables["news"].with_columns(pl.col("published_at").dt.date().alias("date"))
+    evening = at.filter(pl.col("published_at").dt.hour() >= 16, pl.col("date").is_in(tables["bars"]["date"].unique().implode()))["date"].to_list()
+    assert evening
+
+    def by_day(news: pl.DataFrame, axes: Axes) -> pl.DataFrame:
+        del axes
+        return news.select("id", "symbols", pl.col("published_at").dt.date().alias("date"))
+
+    attention = select(["news_attention"])[0]
+    assert prove([attention], tables, evening[-3:]) == []
+    monkeypatch.setattr(panels, "known_sessions", by_day)
+    found = prove([attention], tables, evening[-3:])
+    assert {breach.change for breach in found} == {"cut"}
+    assert {breach.day for breach in found} <= set(evening[-3:])
+
+
+def test_a_breach_says_which_factor_moved_under_what_and_where_first(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def tomorrow(x: Floats) -> Floats:
+        return np.vstack([x[1:], x[-1:]]) / x
+
+    breach = prove([cheat(monkeypatch, tomorrow), *select(["reversal_20"])], tables, days[:1])[0]
+    assert (breach.factor, breach.change, breach.day) == ("cheat", "cut", days[0])
+    assert breach.symbol in tables["securities"]["symbol"].to_list()
+    assert breach.before != breach.after
+
+
+def test_poison_changes_every_later_row_and_no_earlier_one(tables: Tables, days: list[date]) -> None:
+    day = days[0]
+    found = poisoned(tables, day)
+    for name in ("bars", "caps", "index_bars"):
+        before, after = tables[name].filter(pl.col("date") <= day), tables[name].filter(pl.col("date") > day)
+        assert found[name].filter(pl.col("date") <= day).equals(before)
+        column_ = "pb" if name == "caps" else "close"
+        assert (found[name].filter(pl.col("date") > day)[column_] >= 2.99 * after[column_]).all()
+    assert found["calendar"].equals(tables["calendar"])
+    assert not found["bars"]["is_st"].equals(tables["bars"]["is_st"])
+
+
+def test_rescaling_leaves_caps_and_amounts_and_what_is_as_traded(tables: Tables) -> None:
+    found = rescaled_prices(tables)
+    both = found["bars"].join(tables["bars"], on=["date", "symbol"], suffix="_before")
+    ratio = both["close"] / both["close_before"]
+    assert sorted(ratio.unique().to_list()) == [2.0**n for n in range(-3, 4)]
+    assert (both["amount"] == both["amount_before"]).all()
+    assert (both["raw_close"] == both["raw_close_before"]).all()
+    assert (both["close"] * both["volume"] == both["close_before"] * both["volume_before"]).all()
+    assert found["dividends"].equals(tables["dividends"])

@@ -1,0 +1,226 @@
+"""The ranker's own promises; those of every model are in test_model.py."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel
+
+from data.errors import KestrelError
+from data.panel import Axes
+from factors.judge import mean_rank_ic
+from models import files
+from models.blend import weigh
+from models.dataset import Dataset
+from models.folds import Fold
+from models.ranker.model import Ranker, fading
+from models.ranker.settings import MarketSettings, RankerSettings
+from models.walk import judged
+
+
+class Stopped(Exception):
+    """Stands for a kill in the middle of a step."""
+
+
+def stopping(label: str, after: int) -> Callable[[Sequence[Any], str], Iterable[Any]]:
+    """A track that stops after that many items of the loop whose label begins so."""
+
+    def track(items: Sequence[Any], found: str) -> Iterable[Any]:
+        for place, item in enumerate(items):
+            if found.startswith(label) and place == after:
+                raise Stopped
+            yield item
+
+    return track
+
+
+@pytest.fixture(scope="module")
+def quick(small: dict[str, BaseModel]) -> RankerSettings:
+    settings = small["ranker"]
+    assert isinstance(settings, RankerSettings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def short() -> Fold:
+    """Few sessions, for what needs no skill."""
+    return Fold("short", np.arange(0, 40), np.arange(50, 60), np.arange(70, 80))
+
+
+@pytest.fixture(scope="module")
+def fitted(planted: Dataset, fold: Fold, quick: RankerSettings) -> Ranker:
+    ranker = Ranker(quick)
+    ranker.fit(planted, fold.train, fold.valid, seed=0)
+    return ranker
+
+
+def refit(dataset: Dataset, fold: Fold, settings: RankerSettings, **more: Any) -> Ranker:
+    ranker = Ranker(settings)
+    ranker.fit(dataset, fold.train, fold.valid, **{"seed": 0, **more})
+    return ranker
+
+
+def saved(ranker: Ranker, folder: Path) -> dict[str, bytes]:
+    ranker.save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_linear_signal_is_recovered_almost_whole(fitted: Ranker, planted: Dataset, fold: Fold) -> None:
+    truth = np.where(planted.present_DN, planted.x_DNF[..., 0] - planted.x_DNF[..., 1], np.nan)[fold.test]
+    for horizon in (1, 5):
+        known = np.isfinite(truth)
+        best = mean_rank_ic(truth, np.where(known, planted.label(horizon)[fold.test], np.nan))
+        assert judged(planted, fold.test, fitted.score(planted, fold.test), horizon).rank_ic > 0.9 * best
+
+
+def test_a_signal_that_turns_with_the_market_is_found(make_dataset: Callable[[float], Dataset], fold: Fold, quick: RankerSettings) -> None:
+    noise = make_dataset(0.0)
+    x_DNF, turn_D = noise.x_DNF.copy(), np.random.default_rng(1).choice([-1.0, 1.0], size=len(noise.x_DNF)).astype(np.float32)
+    x_DNF[..., 4] += turn_D[:, None]  # the level of max_20 tells the regime, and within a session no stock from another
+    signal = np.nan_to_num(x_DNF[..., 0]) * turn_D[:, None]
+    dataset = replace(noise, x_DNF=x_DNF, y_DNH=noise.y_DNH + 0.02 * signal[..., None])
+    settings = quick.model_copy(update={"epochs": 5, "market": MarketSettings(means=("max_20",), spreads=(), breadths=(), styles=())})
+    blind = settings.model_copy(update={"epochs": 1, "market": MarketSettings(means=(), spreads=(), breadths=(), styles=())})
+    seeing, lost = (judged(dataset, fold.test, refit(dataset, fold, one).score(dataset, fold.test), 5).rank_ic for one in (settings, blind))
+    assert seeing > 0.25
+    assert abs(lost) < 0.1
+
+
+def test_permuting_stocks_permutes_their_scores(fitted: Ranker, planted: Dataset, fold: Fold) -> None:
+    order = np.random.default_rng(0).permutation(60)
+    axes = Axes(planted.axes.dates, tuple(planted.axes.symbols[place] for place in order))
+    arrays = {name: getattr(planted, name)[:, order] for name in ("x_DNF", "present_DN", "y_DNH", "entry_DN")}
+    permuted = fitted.score(replace(planted, axes=axes, **arrays), fold.test)
+    assert permuted == pytest.approx(fitted.score(planted, fold.test)[:, order], abs=1e-4, nan_ok=True)
+
+
+def test_an_absent_stock_changes_nobodys_score(fitted: Ranker, planted: Dataset, fold: Fold) -> None:
+    present_DN, x_DNF = planted.present_DN.copy(), planted.x_DNF.copy()
+    present_DN[:, 7] = False
+    absent = replace(planted, present_DN=present_DN)
+    x_DNF[:, 7] = 1e6
+    x_DNF[~planted.present_DN] = -1e6
+    before, after = (fitted.score(one, fold.test) for one in (absent, replace(absent, x_DNF=x_DNF)))
+    assert before.tobytes() == after.tobytes()
+    arrays = {name: np.delete(getattr(absent, name), 7, axis=1) for name in ("x_DNF", "present_DN", "y_DNH", "entry_DN")}
+    axes = Axes(planted.axes.dates, planted.axes.symbols[:7] + planted.axes.symbols[8:])
+    assert fitted.score(replace(absent, axes=axes, **arrays), fold.test).tobytes() == np.delete(before, 7, axis=1).tobytes()
+
+
+def test_what_comes_after_a_session_leaves_its_scores_as_they_are(fitted: Ranker, planted: Dataset) -> None:
+    arrays = {name: getattr(planted, name).copy() for name in ("x_DNF", "present_DN", "y_DNH", "entry_DN")}
+    for array in arrays.values():
+        array[231:] = array[231:][::-1]
+    later = replace(planted, **arrays)
+    sessions = np.array([229, 230])
+    assert fitted.score(later, sessions).tobytes() == fitted.score(planted, sessions).tobytes()
+
+
+def test_a_score_reads_as_many_sessions_as_the_lookback_and_no_more(fitted: Ranker, planted: Dataset) -> None:
+    before = fitted.score(planted, np.array([230]))
+    for back, changes in ((2, True), (3, False)):
+        x_DNF = planted.x_DNF.copy()
+        x_DNF[230 - back] = -x_DNF[230 - back]
+        assert (fitted.score(replace(planted, x_DNF=x_DNF), np.array([230])).tobytes() != before.tobytes()) == changes
+
+
+def test_experts_share_the_load(fitted: Ranker) -> None:
+    last = fitted.epochs[-1]
+    assert sum(last.load) == pytest.approx(1)
+    assert min(last.load) > 0.1
+    assert last.violation == pytest.approx(max(last.load) * 4 - 1)
+
+
+def test_the_epoch_with_the_best_validation_rank_ic_is_kept(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    ranker = refit(planted, short, quick.model_copy(update={"epochs": 8, "patience": 1, "rate": 0.02}))
+    rank_ics = [epoch.rank_ic for epoch in ranker.epochs]
+    assert ranker.best_epoch == int(np.argmax(rank_ics))
+    assert len(rank_ics) in (ranker.best_epoch + 2, 8)
+    y_SN = planted.loss_label(5)[short.valid]
+    assert mean_rank_ic(ranker.score(planted, short.valid), y_SN) == pytest.approx(max(rank_ics), abs=1e-6)
+    heads = {str(h): ranker.head_scores(planted, short.valid)[..., place] for place, h in enumerate(ranker.horizons)}
+    assert ranker.weights == pytest.approx(weigh(heads, y_SN), abs=1e-6)
+
+
+def test_a_stopped_training_goes_on_to_the_same_losses_and_bytes(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    whole = refit(planted, short, quick)
+    for epoch, after in ((1, 3), (2, 5), (3, 7)):
+        with pytest.raises(Stopped):
+            refit(planted, short, quick, checkpoints=tmp_path / "kept", track=stopping(f"ranker: epoch {epoch} ", after))
+    resumed = refit(planted, short, quick, checkpoints=tmp_path / "kept")
+    assert resumed.epochs == whole.epochs
+    assert saved(resumed, tmp_path / "one") == saved(whole, tmp_path / "two")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["epoch-0003"]
+
+
+def test_a_finished_training_is_not_repeated(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    first = refit(planted, short, quick, checkpoints=tmp_path)
+    again = refit(planted, short, quick, checkpoints=tmp_path, track=stopping("ranker: epoch", 0))
+    assert again.score(planted, short.test).tobytes() == first.score(planted, short.test).tobytes()
+
+
+def test_a_checkpoint_cut_off_while_written_is_passed_over(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    once = quick.model_copy(update={"epochs": 2})
+    whole = refit(planted, short, once, checkpoints=tmp_path)
+    (tmp_path / "epoch-0003").mkdir()
+    (tmp_path / "epoch-0003" / "course.safetensors").write_bytes(b"half")
+    assert refit(planted, short, once, checkpoints=tmp_path).epochs == whole.epochs
+
+
+def test_checkpoints_of_another_training_are_refused(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    refit(planted, short, quick, checkpoints=tmp_path)
+    with pytest.raises(KestrelError, match="other settings, data or seed"):
+        refit(planted, short, quick, checkpoints=tmp_path, seed=1)
+    with pytest.raises(KestrelError, match="other settings, data or seed"):
+        refit(replace(planted, y_DNH=-planted.y_DNH), short, quick, checkpoints=tmp_path)
+
+
+def test_a_tampered_checkpoint_is_refused(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    refit(planted, short, quick, checkpoints=tmp_path)
+    path = tmp_path / "epoch-0003" / "course.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(KestrelError, match="sha256"):
+        refit(planted, short, quick, checkpoints=tmp_path)
+
+
+def test_a_saved_ranker_is_safetensors_and_json(fitted: Ranker, tmp_path: Path) -> None:
+    assert set(saved(fitted, tmp_path)) == {"model.json", "weights.safetensors"}
+    head = files.read(tmp_path)
+    assert head.state["settings"] == fitted.settings.model_dump(mode="json")
+    assert [epoch["rank_ic"] for epoch in head.state["epochs"]] == [epoch.rank_ic for epoch in fitted.epochs]
+
+
+def test_another_seed_learns_other_weights(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    one, two = (refit(planted, short, quick, seed=seed).score(planted, short.test) for seed in (1, 2))
+    assert one.tobytes() != two.tobytes()
+
+
+def test_threads_and_chance_of_the_process_are_left_as_they_were(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    refit(planted, short, quick.model_copy(update={"threads": threads + 1, "epochs": 1})).score(planted, short.test)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_heads_are_those_asked_for(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    ranker = refit(planted, short, quick.model_copy(update={"heads": (1,), "epochs": 1}))
+    assert ranker.horizons == (1,)
+    assert ranker.weights == {"1": 1.0}
+    with pytest.raises(KestrelError, match="horizon of 3 sessions"):
+        refit(planted, short, quick.model_copy(update={"heads": (1, 3)}))
+
+
+def test_dates_fade_by_half_in_a_half_life() -> None:
+    weight_S = fading(np.array([0, 100, 200]), 100)
+    assert weight_S.mean() == pytest.approx(1)
+    assert weight_S[1:] / weight_S[:-1] == pytest.approx(2)
+    assert fading(np.array([0, 100]), 0).tolist() == [1, 1]
+
+
+def test_an_unfitted_ranker_scores_nothing(planted: Dataset) -> None:
+    with pytest.raises(ValueError, match="neither fitted nor loaded"):
+        Ranker().score(planted, np.arange(1))
