@@ -18,12 +18,14 @@ def as_of(tables: Mapping[str, pl.DataFrame], day: date) -> dict[str, pl.DataFra
 
 def known_by(name: str, day: date) -> pl.Expr:
     """Which rows of a table are known at the close of `day`."""
+    close = pl.lit(datetime.combine(day, CLOSE)).dt.replace_time_zone("Asia/Shanghai")
     moments: dict[str, pl.Expr] = {
         "securities": pl.col("list_date").is_null() | (pl.col("list_date") <= day),
         "reports": pl.col("announced_on") < day,  # announced after the close: known the session after
         "dividends": pl.min_horizontal("ex_date", "announced_on") <= day,
         "industries": pl.col("start") <= day,
-        "news": pl.col("published_at") <= pl.lit(datetime.combine(day, CLOSE)).dt.replace_time_zone("Asia/Shanghai"),
+        "minute_bars": pl.col("time") <= close,
+        "news": pl.col("published_at") <= close,
         "news_scores": pl.lit(True),  # they belong to news, which are cut
     }
     return moments.get(name, pl.col("date") <= day)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import abc
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ def import_folder(lake: Lake, folder: Path, mapping_file: Path, *, track: Track 
     return {name: frame.height for name, frame in tables.items()}, findings
 
 
-def write_tables(lake: Lake, tables: dict[str, pl.DataFrame], price_basis: str, facts: dict[str, str], *, track: Track = silent) -> None:
+def write_tables(lake: Lake, tables: abc.Mapping[str, pl.DataFrame], price_basis: str, facts: dict[str, str], *, track: Track = silent) -> None:
     """Write every table; the lake's facts come last, so that an interrupted import is seen as not done and runs again.
 
     What the lake said of earlier contents no longer holds; the price basis is that of the bars, so tables without bars leave it.
@@ -108,7 +109,7 @@ def _mapped(file: Path, name: str, source: Source) -> pl.DataFrame:
             if dtype.is_numeric():
                 frame = _numbers(frame, source, column, file)
             elif dtype.is_temporal():
-                frame = _moments(frame, source, column, file)
+                frame = _moments(frame, source, column, dtype, file)
         return frame.select(source.column(column).expr().alias(column) for column in source.columns)
     except pl.exceptions.PolarsError as error:
         first = str(error).splitlines()[0]
@@ -138,13 +139,13 @@ def _numbers(frame: pl.DataFrame, source: Source, column: str, file: Path) -> pl
     return frame.with_columns(cast)
 
 
-def _moments(frame: pl.DataFrame, source: Source, column: str, file: Path) -> pl.DataFrame:
+def _moments(frame: pl.DataFrame, source: Source, column: str, dtype: pl.DataType, file: Path) -> pl.DataFrame:
     """The mapped column as dates, or instants in Shanghai, where the file has it as text or as 20210304; others are refused by their row."""
     name = source.column(column).column
     if name is None:
         return frame
     found = frame[name].cast(pl.String) if frame[name].dtype.is_integer() else frame[name]
-    timed = column == "published_at" and not source.column(column).date_only
+    timed = dtype == pl.Datetime and not source.column(column).date_only
     if found.dtype == pl.String:
         days = [found.str.to_date(form, strict=False).cast(pl.Datetime("us")) for form in ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")]
         times = [found.str.to_datetime(form, time_unit="us", strict=False) for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")]

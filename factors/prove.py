@@ -37,7 +37,8 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
     """Breaches of the factors on these tables, none where all is well.
 
     For each day: every table but the calendar is cut after it, then poisoned after it; the factors of that day must stay the same
-    to the bit.  Once: each stock's price history is multiplied by its own constant, share counts divided by it.
+    to the bit.  Once: each stock's price history is multiplied by its own constant, share counts divided by it, and those days and the
+    last session compared.
     """
     whole = build_panel(tables)
     expected = values(factors, whole)
@@ -46,10 +47,12 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
         for change, changed in (("cut", as_of(tables, day)), ("poisoned", poisoned(tables, day))):
             panel = build_panel(changed)
             breaches += _compare(factors, whole, expected, panel, _fed(factors, panel), day, change, exact=True)
+    unmoved = [factor for factor in factors if not factor.raw_only]
     rescaled = build_panel(rescaled_prices(tables))
-    found = values([factor for factor in factors if not factor.raw_only], rescaled)
-    last = whole.axes.dates[-1]
-    return breaches + _compare([f for f in factors if not f.raw_only], whole, expected, rescaled, found, last, "price history rescaled", exact=False)
+    found = values(unmoved, rescaled)
+    for day in (*days, whole.axes.dates[-1]):
+        breaches += _compare(unmoved, whole, expected, rescaled, found, day, "price history rescaled", exact=False)
+    return breaches
 
 
 def _fed(factors: Sequence[Factor], panel: Panel) -> dict[str, NDArray[np.float32]]:

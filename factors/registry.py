@@ -56,10 +56,11 @@ def factor(family: str, *, raw_only: bool = False) -> Callable[[Callable[[], Exp
 
 
 def library() -> dict[str, Factor]:
-    """Every registered factor: the five families in order, then what users added."""
+    """Every registered factor: the five families in order, whatever was imported first, then families that users added."""
     for family in FAMILIES:
         import_module(f"factors.{family}")
-    return dict(_REGISTRY)
+    place = {family: number for number, family in enumerate(FAMILIES)}
+    return {found.name: found for found in sorted(_REGISTRY.values(), key=lambda found: place.get(found.family, len(place)))}
 
 
 def select(names: Collection[str] | None = None) -> list[Factor]:

@@ -55,7 +55,10 @@ def news_score() -> Expr:
 
 @factor("sentiment")
 def news_attention() -> Expr:
-    """Logarithm of 1 + the news items of the last 5 sessions; 0 where none names the stock, null where the feed is silent.  (Barber and Odean 2008)"""
+    """Logarithm of 1 + the news items of the last 5 sessions; 0 where none names the stock, null where the feed is silent.
+
+    (Barber and Odean 2008)
+    """
     return log(1 + ts_sum(column("news_count"), 5))
 
 

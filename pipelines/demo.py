@@ -9,12 +9,12 @@ from typing import TypeVar
 from data.lake import Lake
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say, show
-from pipelines.look import simulated, simulation_settings
 from pipelines.prepare import build_factors
 from pipelines.present import log_backtest, log_training, show_signal, show_training
 from pipelines.report import report
 from pipelines.runs import DONE, read_json
 from pipelines.signal import signal
+from pipelines.simulate import settings_of, simulated
 from pipelines.trade import backtest, trained_scores
 from pipelines.train import train
 
@@ -43,7 +43,7 @@ def demo(folder: Path) -> None:
     config, track = config_of(folder), Bars()
     lake = Lake(config.lake)
     say(f"Demo in {folder}: a simulated market of {STOCKS} stocks and {YEARS} years; models train on every {EVERY}th session.")
-    market = simulation_settings(stocks=STOCKS, years=YEARS, seed=SEED, alpha="all")
+    market = settings_of(stocks=STOCKS, years=YEARS, seed=SEED, alpha="all")
     step("simulate", lambda: simulated(lake, market, track=track))
     step("factors", lambda: build_factors(lake, track=track))
     training, trained = step("train", lambda: train(lake, config, track=track))

@@ -1,20 +1,14 @@
-"""Look: what a lake holds, what its factors are, and a simulated market to look at."""
+"""Look: what a lake holds, and what its factors are."""
 
 from typing import Any
 
 import polars as pl
 
 from data.errors import KestrelError
-from data.ingest import write_tables
 from data.lake import Lake
-from data.progress import Track
-from data.simulator import KINDS, SimulationSettings, simulate
-from data.tables import TABLES
 from factors.panel import TABLES as FACTOR_TABLES
 from factors.registry import library
-from pipelines.prepare import digest
 
-SIMULATED = "simulated"
 SAMPLE = 10
 
 
@@ -62,23 +56,3 @@ def _columns(lake: Lake) -> tuple[set[str] | None, str]:
     days = lake.scan("bars").select(pl.col("date").max()).collect().item()
     bars = lake.read("bars", start=days)
     return set(build_panel({**tables, "bars": bars, "calendar": lake.read("calendar")}).columns), lake.price_basis
-
-
-def simulation_settings(*, stocks: int, years: int, seed: int, alpha: str) -> SimulationSettings:
-    """Settings of a simulated market from a command's options; raises KestrelError for what can't be simulated."""
-    members = min(500, int(stocks * 0.6))
-    kinds = alpha if alpha in ("all", "none") else [part.strip() for part in alpha.split(",")]
-    try:
-        return SimulationSettings.model_validate({"stocks": stocks, "years": years, "seed": seed, "alpha": kinds, "members": members})
-    except ValueError as error:
-        raise KestrelError(f"This market can't be simulated: {error}\nKinds of alpha: {', '.join(KINDS)}.") from None
-
-
-def simulated(lake: Lake, settings: SimulationSettings, *, track: Track) -> bool:
-    """Simulate into the lake unless it holds that market already; whether anything was written."""
-    key = digest(settings.model_dump(mode="json"))
-    if lake.has("about") and lake.facts().get(SIMULATED) == key:
-        return False
-    tables = {name: frame for name, frame in simulate(settings, track=track).tables.items() if name in TABLES}
-    write_tables(lake, tables, "raw", {SIMULATED: key}, track=track)
-    return True

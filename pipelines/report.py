@@ -18,8 +18,8 @@ from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.config import Config, stored
 from pipelines.ledger import Ledger
-from pipelines.look import SIMULATED
 from pipelines.runs import DONE, latest, read_json
+from pipelines.simulate import SIMULATED
 from pipelines.trade import index_returns, market_of, trade
 
 HORIZONS = (1, 2, 5, 10, 20)

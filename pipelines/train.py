@@ -129,31 +129,43 @@ def _conclude(folder: Path, jobs: Sequence[Job], dataset: Dataset, config: Confi
     test = np.concatenate([fold.test for fold in {job.fold.name: job.fold for job in jobs}.values()])
     frames, daily, results = [], [], []
     for model in config.train.models:
-        seeds = {seed: _panel([job for job in jobs if job.model == model and job.seed == seed], dataset)[test] for seed in seeds_of(model, config)}
-        together = (
-            seeds[config.train.seeds[0]]
-            if len(seeds) == 1
-            else z_blend({str(s): v for s, v in seeds.items()}, {str(s): 1 / len(seeds) for s in seeds})
-        )
+        own = [job for job in jobs if job.model == model]
+        seeds = [_panel([job for job in own if job.seed == seed], dataset)[test] for seed in seeds_of(model, config)]
+        together = _ensemble(seeds)
         frames.append(scores(together, dataset.axes, test, model))
-        valid = [read_json(job.judged)["rank_ic"] for job in jobs if job.model == model]
+        valid = float(np.mean([read_json(job.judged)["rank_ic"] for job in own]))
         for horizon in config.labels.horizons:
-            ic, rank_ic = correlations(dataset, test, together, horizon)
-            each = [summary(*correlations(dataset, test, found, horizon)) for found in seeds.values()]
-            spread = {
-                f"{name}_sd": float(np.std([getattr(one, name) for one in each], ddof=1)) if len(each) > 1 else None for name in ("ic", "rank_ic")
-            }
-            mean = {f"{name}_seeds": float(np.mean([getattr(one, name) for one in each])) for name in ("ic", "rank_ic")}
-            row = {"model": model, "horizon": horizon, **summary(ic, rank_ic).__dict__, **mean, **spread, "valid_rank_ic": float(np.mean(valid))}
-            results.append(row)
-            days = [dataset.axes.dates[session] for session in test]
-            daily.append(pl.DataFrame({"date": days, "model": model, "horizon": horizon, "ic": ic, "rank_ic": rank_ic}))
+            series, row = _judged(dataset, test, together, seeds, horizon)
+            daily.append(series.select(pl.lit(model).alias("model"), pl.all()))
+            results.append({"model": model, **row, "valid_rank_ic": valid})
     write_frame(folder / "scores.parquet", pl.concat(frames).sort("date", "symbol", "model"))
-    every = pl.concat(daily)
-    write_frame(folder / "daily.parquet", every)
-    chosen = max((row for row in results if row["horizon"] == max(config.labels.horizons)), key=lambda row: row["valid_rank_ic"])["model"]
+    write_frame(folder / "daily.parquet", pl.concat(daily))
+    main = [row for row in results if row["horizon"] == max(config.labels.horizons)]
+    chosen = max(main, key=lambda row: row["valid_rank_ic"])["model"]
     span = [dataset.axes.dates[test[0]].isoformat(), dataset.axes.dates[test[-1]].isoformat()]
-    write_json(folder / DONE, {"chosen": chosen, "span": span, "models": _compared(results, every)})
+    write_json(folder / DONE, {"chosen": chosen, "span": span, "models": _compared(results, pl.concat(daily))})
+
+
+def _ensemble(seeds: Sequence[np.ndarray]) -> np.ndarray:
+    """The equal z-blend of one model's seeds; a single seed as it is."""
+    if len(seeds) == 1:
+        return seeds[0]
+    named = {str(place): found for place, found in enumerate(seeds)}
+    return z_blend(named, dict.fromkeys(named, 1 / len(seeds)))
+
+
+def _judged(
+    dataset: Dataset, test: np.ndarray, together: np.ndarray, seeds: Sequence[np.ndarray], horizon: int
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """(daily correlations of the ensemble, its summary beside the mean and deviation of its seeds)."""
+    ic, rank_ic = correlations(dataset, test, together, horizon)
+    each = [summary(*correlations(dataset, test, found, horizon)) for found in seeds]
+    row: dict[str, Any] = {"horizon": horizon, **summary(ic, rank_ic).__dict__}
+    for name in ("ic", "rank_ic"):
+        found = [getattr(one, name) for one in each]
+        row |= {f"{name}_seeds": float(np.mean(found)), f"{name}_sd": float(np.std(found, ddof=1)) if len(found) > 1 else None}
+    days = [dataset.axes.dates[session] for session in test]
+    return pl.DataFrame({"date": days, "horizon": horizon, "ic": ic, "rank_ic": rank_ic}), row
 
 
 def _panel(jobs: Sequence[Job], dataset: Dataset) -> np.ndarray:

@@ -24,9 +24,10 @@ DEEPEST, HIGHEST = -1.2, 1.6  # log fall of the market from its high, log rise f
 INDUSTRY = 0.0065
 STYLES = {"size": 0.0035, "value": 0.0022, "momentum": 0.0022, "volatility": 0.0025}
 OWN_ARCH, OWN_GARCH = 0.09, 0.895
-JUMPS, JUMP = 0.025, 0.08  # chance of a jump and its size (1 sd) for a stock of usual volatility
-# below 1 the tail of falls is the longer one, above 1 that of rises
-MARKET_SKEW, OWN_SKEW, JUMP_SKEW = 0.85, 1.35, 2.0
+JUMPS, JUMP = 0.035, 0.08  # chance of a jump and its size (1 sd) for a stock of usual volatility
+# Below 1 the tail of falls is the longer one, above 1 that of rises.  Only rare jumps are skewed among a stock's own shocks: were all
+# of them, the median of volatile stocks would lie below that of calm ones, and ranks could foretell returns whose means nobody can.
+MARKET_SKEW, JUMP_SKEW = 0.85, 3.0
 REACTION = 0.013  # to a piece of news of tone 1, on the session it becomes known
 REFRESH = 20  # sessions between two updates of the style exposures
 
@@ -48,7 +49,7 @@ class Returns:
         sizes = np.array(list(STYLES.values())) * np.sqrt(stress)
         of_styles = sizes * skewed(self.streams["styles"], 8, 1.0, len(STYLES))
         volatility = np.sqrt(self.variance) * stress**0.35
-        own = np.clip(skewed(self.streams["idiosyncratic"], 4, OWN_SKEW, len(self.stocks)), -12, 12)
+        own = np.clip(skewed(self.streams["idiosyncratic"], 4, 1.0, len(self.stocks)), -12, 12)
         jumps = self.streams["jumps"]
         sudden = jumps.random(len(own)) < JUMPS
         jump = np.where(sudden, JUMP, 0.0) * skewed(jumps, 5, JUMP_SKEW, len(own)) * self.stocks.volatility / USUAL

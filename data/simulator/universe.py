@@ -20,7 +20,7 @@ CODES = {  # ranges of six digits by board; the main board lives on two exchange
     "star": (("SH", 688001, 998),),
     "bse": (("BJ", 920001, 998),),
 }
-USUAL = 0.0185  # idiosyncratic volatility a session, jumps left out, of the median stock
+USUAL = 0.0178  # idiosyncratic volatility a session, jumps left out, of the median stock
 LISTING_RATE = 0.03  # new stocks a year, of those listed
 INDUSTRY_CHANGES = 0.01  # stocks a year
 YOUNG, MATURE = 244, 732  # sessions after which the founders' shares unlock: one and three years

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands.shared import JSON, Context, command
+from pipelines.commands.shared import DAY, JSON, Context, command
 
 
 @click.group()
@@ -121,21 +121,55 @@ def migrate_(shared: Context) -> None:
 @click.option("--years", default=6, show_default=True, help="Length of the history.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--alpha", default="all", show_default=True, help="Planted alpha: all, none, or kinds separated by commas.")
-def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str) -> None:
-    """Simulate a market with a known answer into the lake.
+@click.option("--minutes", type=DAY, multiple=True, help="A session that gets minute bars; may be repeated.")
+def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str, minutes: tuple[datetime, ...]) -> None:
+    """Simulate a market with a known answer into the lake; the answer goes beside it.
 
     \b
     Example:  kestrel --lake lake-sim data simulate --seed 11
     """
     from data.lake import Lake
     from pipelines.console import Bars, say, show
-    from pipelines.look import simulated, simulation_settings
+    from pipelines.look import overview
+    from pipelines.simulate import settings_of, simulated
 
     lake = Lake(shared.config().lake)
-    settings = simulation_settings(stocks=stocks, years=years, seed=seed, alpha=alpha)
+    settings = settings_of(stocks=stocks, years=years, seed=seed, alpha=alpha, minutes=minutes)
     if not simulated(lake, settings, track=Bars()):
         say(f"{lake.uri} already holds this market.")
         return
-    from pipelines.look import overview
-
     show(overview(lake), title=f"Simulated into {lake.uri}")
+
+
+@command(data, "oracle")
+@click.option("--scores", "scores_path", type=click.Path(path_type=Path), help="Scores of your own; default the latest training's.")
+@JSON
+def oracle_(shared: Context, scores_path: Path | None, as_json: bool) -> None:
+    """Show each model's share of what can be known of a simulated market; more than all of it is look-ahead.
+
+    \b
+    Example:  kestrel --lake demo/lake --set runs=demo/runs data oracle
+    """
+    from pipelines.console import show
+    from pipelines.simulate import shares
+    from pipelines.trade import scores_file, trained_scores
+
+    config = shared.config()
+    source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
+    show(shares(shared.lake(config), config, source), title=f"{source.name} against the oracle", as_json=as_json)
+
+
+@command(data, "statistics")
+@click.option("--beside", help="Another lake, to stand beside this one.")
+@JSON
+def statistics_(shared: Context, beside: str | None, as_json: bool) -> None:
+    """Show what a market is like: dispersion, correlation, volatility clustering, tails, turnover, limits, suspensions, tracking.
+
+    \b
+    Example:  kestrel --lake lake-sim data statistics --beside lake
+    """
+    from data.lake import open_lake
+    from pipelines.console import show
+    from pipelines.simulate import measured
+
+    show(measured(shared.lake(), open_lake(beside) if beside else None), title="Statistics", as_json=as_json)

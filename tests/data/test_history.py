@@ -34,6 +34,7 @@ def tables() -> dict[str, pl.DataFrame]:
         "news": pl.DataFrame({"id": list("abcde"), "published_at": moments}).with_columns(
             pl.col("published_at").dt.convert_time_zone("Asia/Shanghai")
         ),
+        "minute_bars": pl.DataFrame({"time": moments}).with_columns(pl.col("time").dt.convert_time_zone("Asia/Shanghai")),
         "news_scores": pl.DataFrame({"id": list("abcde"), "score": [1.0] * 5}),
     }
 
@@ -43,6 +44,7 @@ def test_a_cut_table_ends_with_the_session(tables: dict[str, pl.DataFrame]) -> N
     assert known["bars"]["date"].to_list() == [THU, FRI]
     assert known["members"]["date"].to_list() == [THU]
     assert known["industries"]["code"].to_list() == ["a"]
+    assert known["minute_bars"]["time"].max() == at(FRI, 15)
 
 
 def test_the_calendar_is_known_years_ahead(tables: dict[str, pl.DataFrame]) -> None:

@@ -13,14 +13,16 @@ from data.completion import completed
 from data.mapping import Mapping
 from data.panel import Axes, Floats
 from data.validation import validated
+from factors.build import values
 from factors.compute import Computer
 from factors.expressions import Expr
 from factors.panel import Panel, build_panel
+from factors.registry import select
 
 Tables = dict[str, pl.DataFrame]
 INDEX = "000905.SH"
 SESSIONS = 340
-SYMBOLS = [f"{600000 + n}.SH" for n in range(9)] + [f"00000{n}.SZ" for n in range(1, 5)] + [f"{300750 + n}.SZ" for n in range(3)]
+SYMBOLS = [f"00000{n}.SZ" for n in range(1, 5)] + [f"{300750 + n}.SZ" for n in range(3)] + [f"{600000 + n}.SH" for n in range(9)]  # as sorted
 SUSPENDED = {3: slice(100, 130), 5: slice(300, 304)}  # stock: sessions
 LISTED, DELISTED = (7, 60), (8, 250)  # stock, session
 DIVIDEND, SPLIT = (0, 200), (1, 220)
@@ -34,6 +36,22 @@ def tables() -> Tables:
 @pytest.fixture(scope="session")
 def panel(tables: Tables) -> Panel:
     return build_panel(tables)
+
+
+@pytest.fixture(scope="session")
+def library_values(panel: Panel) -> dict[str, np.ndarray]:
+    """Every factor of the library over the market, [D, N] each."""
+    return values(select(), panel)
+
+
+@pytest.fixture(scope="session")
+def histories(panel: Panel) -> dict[tuple[int, int], dict[str, Floats]]:
+    """{(session, stock): {column: its values up to that session}} for five cells: plain, suspended of late, split, and long suspended."""
+    change = panel.columns["close"][1:] / panel.columns["last"][:-1] - 1
+    market = np.concatenate([[np.nan], np.nanmean(change, axis=1)])[:, None]
+    columns = {**panel.columns, "market": market}
+    cells = [(339, 0), (320, 2), (310, 5), (290, 1), (260, 3)]
+    return {(t, n): {name: values[: t + 1, n if values.shape[1] > 1 else 0] for name, values in columns.items()} for t, n in cells}
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +108,8 @@ def _bars(days: list[date], rng: np.random.Generator) -> pl.DataFrame:
             most = 0.045 if st else 0.098
             moves = np.clip(market[t] * (0.5 + n / 10) + rng.normal(0, 0.02, 2), -most, most)
             close, first = (round(before * (1 + move), 2) if trading else before for move in moves)
-            if trading and t % 97 == 3 * n and n < 13 and not st:
-                close = (int(before * 100 + 0.5) * 11 + 5) // 10 / 100  # at the upper limit of the main board
+            if trading and t % 97 == 3 * n and not st:
+                close = (int(before * 100 + 0.5) * 11 + 5) // 10 / 100  # at the upper limit
             low, high = (round(edge, 2) for edge in (min(close, first) * (1 - 0.01 * trading * rng.random()), max(close, first)))
             volume = float(rng.integers(1_000, 90_000) * 100) if trading else 0.0
             prices = {"open": first, "high": high, "low": low, "close": close, "pre_close": before}

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 
 from data.errors import KestrelError
@@ -12,11 +10,10 @@ close, amount, volume, raw_close = (column(name) for name in ("close", "amount",
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Factors that a test registers are gone after it."""
     library()
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
-    return
 
 
 def register(name: str, expr: Expr, **options: bool) -> Factor:
@@ -34,6 +31,17 @@ def test_the_library_has_the_five_families_and_at_least_35_factors() -> None:
     assert len(found) >= 35
     assert {one.family for one in found.values()} == set(FAMILIES)
     assert [one.family for one in found.values()] == sorted((one.family for one in found.values()), key=FAMILIES.index)
+
+
+def test_the_order_of_families_does_not_hang_on_what_was_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = list(library())
+    monkeypatch.setattr(registry, "_REGISTRY", {name: one for family in FAMILIES[::-1] for name, one in library().items() if one.family == family})
+    assert list(library()) == expected
+
+
+def test_a_family_of_ones_own_comes_last() -> None:
+    factor("astrology")(lambda: close / op.delay(close, 3))
+    assert list(library().values())[-1].family == "astrology"
 
 
 def test_every_factor_has_a_paragraph_and_is_unmoved_by_the_price_level_unless_it_says_so() -> None:
