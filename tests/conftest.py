@@ -10,16 +10,17 @@ from filelock import FileLock
 from data.ingest import import_folder
 from data.lake import Lake, open_lake
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="session")
 def pack() -> Path:
     """The folder of the research pack; without it the test is skipped."""
-    folder = os.environ.get("KESTREL_DATA_PACK", "")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("KESTREL_DATA_PACK names no folder: the research pack is not here")
-    return Path(folder)
+    folder = Path(os.environ.get("KESTREL_DATA_PACK", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the research pack is not here: KESTREL_DATA_PACK names no folder")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from data.simulator.settings import KINDS, Kind
@@ -39,6 +40,7 @@ class Close:
     eligible: Flags  # listed for SEASONED sessions
 
 
+@njit(cache=True, nogil=True)
 def standard(values: Floats, among: Flags) -> Floats:
     """Scores of mean 0 and variance 1 among the marked and known, cut at 3 robust deviations; 0 elsewhere.  [N] -> [N]"""
     scores = np.zeros(len(values))
@@ -48,7 +50,7 @@ def standard(values: Floats, among: Flags) -> Floats:
         return scores
     middle = np.median(found)
     reach = 3 * 1.4826 * np.median(np.abs(found - middle))
-    cut = np.clip(found, middle - reach, middle + reach)
+    cut = np.minimum(np.maximum(found, middle - reach), middle + reach)
     spread = cut.std()
     if spread > 0:
         scores[known] = (cut - cut.mean()) / spread

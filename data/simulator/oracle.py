@@ -4,10 +4,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+BARS = ("date", "symbol", "open", "adj", "limit_up", "limit_down", "is_trading")  # the columns of bars that are read here
 FEWEST = 10  # stocks below which a session's correlation says nothing
 # The oracle expects the next session; over several the kinds should be weighed by how long they last, which is worth 2 to 3 %.
 SLACK = 0.1
 SURE = 3.0  # standard errors
+# Windows of h sessions overlap; Bartlett weights over h alone lose a quarter of the variance that this makes, over 4 h a twelfth.
+LAGS = 4
 CHEAT = "more than can be known: look-ahead"
 
 
@@ -29,15 +32,17 @@ def coefficients(
 def following(bars: pl.DataFrame, horizon: int) -> pl.DataFrame:
     """(date, symbol, ahead): the return from the open of the next session over `horizon` sessions to an open, adjusted.
 
-    Left out: stocks that don't trade on the day or can't be bought at the next open (suspended, or opened at the upper limit).
+    Left out: stocks that don't trade on the day or at the next open, and those that open at a limit there, since what the limit keeps
+    back is foretold by the limit and earned by nobody.
     """
     price = pl.col("open") * pl.col("adj")
-    buyable = pl.col("is_trading") & (pl.col("limit_up").is_null() | (pl.col("open") < pl.col("limit_up")))
+    at_limit = (pl.col("open") >= pl.col("limit_up")) | (pl.col("open") <= pl.col("limit_down"))
+    free = pl.col("is_trading") & ~at_limit.fill_null(False)
     ahead = bars.sort("symbol", "date").select(
         "date",
         "symbol",
         (price.shift(-1 - horizon) / price.shift(-1) - 1).over("symbol").alias("ahead"),
-        (pl.col("is_trading") & buyable.shift(-1).over("symbol")).alias("there"),
+        (pl.col("is_trading") & free.shift(-1).over("symbol")).alias("there"),
     )
     return ahead.filter("there", pl.col("ahead").is_not_null()).drop("there")
 
@@ -51,7 +56,7 @@ def recovered(
     alone.  Columns: model, sessions, stocks (a session's mean); for ic and rank_ic each the model's mean and its standard error (_se),
     the oracle's mean on the same rows (oracle_), the model's share of it (share_) and the share's standard error (share_…_se);
     verdict: CHEAT where the model is surely better than the oracle by more than SLACK, else empty.  Standard errors are Newey and
-    West's (1987) over `horizon` lags; shares are NaN where nothing was planted.
+    West's (1987) over LAGS x horizon sessions; shares are NaN where nothing was planted.
     """
     rows = scores.select("date", "symbol", "model", "score").join(oracle.select("date", "symbol", "expected"), on=["date", "symbol"])
     rows = rows.join(following(bars, horizon), on=["date", "symbol"])
@@ -67,7 +72,7 @@ def recovered(
         .sort("model", "date")
     )
     return pl.DataFrame(
-        [_row(str(name[0]), group, horizon) for name, group in known.partition_by("model", as_dict=True, maintain_order=True).items()]
+        [_row(str(name[0]), group, LAGS * horizon) for name, group in known.partition_by("model", as_dict=True, maintain_order=True).items()]
     )
 
 

@@ -27,7 +27,7 @@ OWN_ARCH, OWN_GARCH = 0.09, 0.895
 JUMPS, JUMP = 0.035, 0.08  # chance of a jump and its size (1 sd) for a stock of usual volatility
 # Below 1 the tail of falls is the longer one, above 1 that of rises.  Only rare jumps are skewed among a stock's own shocks: were all
 # of them, the median of volatile stocks would lie below that of calm ones, and ranks could foretell returns whose means nobody can.
-MARKET_SKEW, JUMP_SKEW = 0.85, 3.0
+MARKET_SKEW, JUMP_SKEW = 0.85, 2.0
 REACTION = 0.013  # to a piece of news of tone 1, on the session it becomes known
 REFRESH = 20  # sessions between two updates of the style exposures
 

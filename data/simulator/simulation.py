@@ -22,11 +22,14 @@ from data.simulator.streams import streams
 from data.simulator.universe import Universe, universe
 from data.simulator.wire import Wire, wire
 
+Days = NDArray[np.datetime64]
+Makers = dict[str, Callable[[], pl.DataFrame]]
+
 
 class Tables(Mapping[str, pl.DataFrame]):
     """The lake's tables by name.  A table is made whenever it is asked for and not kept, so that memory holds one large table at a time."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], pl.DataFrame]]) -> None:
+    def __init__(self, makers: Makers) -> None:
         self.makers = dict(makers)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
@@ -81,7 +84,7 @@ def simulate(settings: SimulationSettings | None = None, *, track: Track = silen
     return Simulation(settings, tables, lambda: frames.oracle(tape, days, stocks))
 
 
-def span(settings: SimulationSettings) -> tuple[pl.DataFrame, NDArray[np.datetime64]]:
+def span(settings: SimulationSettings) -> tuple[pl.DataFrame, Days]:
     """(the calendar from the market's first session on, for futures' expiries beyond its end too; the market's sessions [D])."""
     exchange = calendar.seed()["date"]
     if exchange[-1] < settings.end:
@@ -91,16 +94,13 @@ def span(settings: SimulationSettings) -> tuple[pl.DataFrame, NDArray[np.datetim
     return sessions, known[known <= np.datetime64(settings.end)]
 
 
-def minute_sessions(settings: SimulationSettings, days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+def minute_sessions(settings: SimulationSettings, days: Days) -> NDArray[np.int64]:
     """Positions of the sessions with minute bars, ascending.  Raises KestrelError for a day that is none of the market's sessions."""
     wanted = np.unique(np.array(settings.minute_days, dtype="datetime64[D]"))
     wrong = wanted[~np.isin(wanted, days)]
     if len(wrong):
         raise KestrelError(f"minute_days names {wrong[0]}, which is no session of this market ({days[0]} to {days[-1]}). Name a session.")
     return np.searchsorted(days, wanted)
-
-
-Makers = dict[str, Callable[[], pl.DataFrame]]
 
 
 # Whatever is drawn while a table is made comes from a stream of its own, started afresh each time: made twice, a table is the same.
@@ -117,9 +117,7 @@ def _market(tape: Tape, levels: Index, days: NDArray[np.datetime64], known: NDAr
     }
 
 
-def _companies(
-    tape: Tape, found: Filings, pieces: Wire, days: NDArray[np.datetime64], known: NDArray[np.datetime64], stocks: Universe, seed: int
-) -> Makers:
+def _companies(tape: Tape, found: Filings, pieces: Wire, days: Days, known: Days, stocks: Universe, seed: int) -> Makers:
     """The tables of what companies are, say and are said to do."""
     ended = frames.delisted(tape, days, known)
     return {
@@ -127,6 +125,6 @@ def _companies(
         "reports": lambda: frames.reports(found, tape, days, stocks),
         "dividends": lambda: frames.dividends(tape, days, stocks),
         "industries": lambda: frames.industries(tape, days, stocks),
-        "news": lambda: news(pieces, stocks, ended, streams(seed)["titles"])[0],
-        "news_scores": lambda: news_scores(*news(pieces, stocks, ended, streams(seed)["titles"]), streams(seed)["scores"]),
+        "news": lambda: news(pieces, stocks, ended, streams(seed)["titles"]),
+        "news_scores": lambda: news_scores(pieces, stocks, ended, streams(seed)["scores"]),
     }

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Rows = dict[str, float]
 
+READ = ("bars", "caps", "index_bars", "members")  # the tables that `statistics` reads, as far as there are any
 INDEX = "000905.SH"
 YEAR = 244
 SETTLED = 20  # sessions after the first bar from which a stock counts
@@ -104,10 +105,10 @@ def _index(found: View) -> Rows:
         return {}
     level = found.index[np.isfinite(found.index)]
     return {
-        "volatility a year": float(np.nanstd(r) * np.sqrt(YEAR)),
+        "volatility a year": float(deviation(r)[0] * np.sqrt(YEAR)),
         "return a year": float((level[-1] / level[0]) ** (YEAR / (len(level) - 1)) - 1),
         "largest drawdown": moments.drawdown(level),
-        "dividends a year": float(np.nanmean(_change(found.total) - r) * YEAR),
+        "dividends a year": mean(_change(found.total) - r) * YEAR,
         "excess kurtosis": float(moments.kurtosis(r)[0]),
         "skewness": float(moments.skewness(r)[0]),
         "tail index of |return|": moments.hill(np.abs(r[:, 0]), share=3 * TAIL),
@@ -179,7 +180,7 @@ def _turnover(found: View) -> Rows:
         "spread of log turnover across stocks": mean(deviation(level.T)),
         "log turnover, lag 1": moments.lagged(level, 1),
         "log turnover, lag 20": moments.lagged(level, 20),
-        "deviation of the market's log turnover": float(np.nanstd(market)),
+        "deviation of the market's log turnover": float(market.std()),
         "log turnover with |return|": mean(moments.correlate(level, np.abs(found.returns))),
         "log turnover with return": mean(moments.correlate(level, found.returns)),
     }
@@ -227,12 +228,12 @@ def _tracking(found: View) -> Rows:
     if found.weights is None or not np.isfinite(found.total).any():
         return {}
     drifted = _drift(found.weights, np.nan_to_num(found.returns))
-    known = np.isfinite(drifted).any(axis=1)[:-1]
-    rebuilt = np.nansum(drifted[:-1] * np.nan_to_num(found.returns)[1:], axis=1)
-    gap = np.where(known, rebuilt - _change(found.total)[:, 0], np.nan)
+    known = np.isfinite(drifted[:-1]).any(axis=1, keepdims=True)
+    rebuilt = np.where(known, np.nansum(drifted[:-1] * np.nan_to_num(found.returns)[1:], axis=1, keepdims=True), np.nan)
+    index = _change(found.total)
     return {
-        "correlation with the index": mean(moments.correlate(np.where(known, rebuilt, np.nan)[:, None], _change(found.total))),
-        "tracking error a year": float(np.nanstd(gap) * np.sqrt(YEAR)),
+        "correlation with the index": mean(moments.correlate(rebuilt, index)),
+        "tracking error a year": float(deviation(rebuilt - index)[0] * np.sqrt(YEAR)),
     }
 
 

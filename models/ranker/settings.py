@@ -1,4 +1,4 @@
-"""What the ranker reads, how it is shaped and how it is trained.  The defaults suit a CPU; `docs` of a run hold what it used."""
+"""What the ranker reads, how it is shaped and how it is trained."""
 
 from typing import Annotated, Literal, Self
 
@@ -52,8 +52,8 @@ class RankerSettings(BaseModel):
     dropout: Share = 0.1
 
     # its training
-    epochs: PositiveInt = 10
-    patience: PositiveInt = 3  # epochs without a better validation RankIC
+    epochs: PositiveInt = 6
+    patience: PositiveInt = 2  # epochs without a better validation RankIC
     batch: PositiveInt = 2  # sessions of a step
     rate: PositiveFloat = 2e-3
     warmup: Share = 0.1  # share of the steps
@@ -64,7 +64,8 @@ class RankerSettings(BaseModel):
     concordance: NonNegativeFloat = 0.6  # weights of the three losses
     squares: NonNegativeFloat = 0.2
     pairs: NonNegativeFloat = 0.2
-    threads: PositiveInt = 2
+    # Small steps leave a second thread little to do, and where another process wants its core they wait for it: two to three times slower.
+    threads: PositiveInt = 1
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -36,7 +36,11 @@ def train_(shared: Context, file: Path | None) -> None:
 @click.option("--scores", "scores_path", type=click.Path(path_type=Path), help="Scores from anywhere: CSV or Parquet with date, symbol, score.")
 @JSON
 def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_json: bool) -> None:
-    """Trade the latest training's scores (or a file's) under the exchange's rules, against the CSI 500 with dividends."""
+    """Trade the latest training's scores (or a file's) under the exchange's rules, against the CSI 500 with dividends.
+
+    \b
+    Example:  kestrel --set backtest.simulation.deal=close backtest
+    """
     from pipelines.console import Bars, say
     from pipelines.present import log_backtest, show_backtest
     from pipelines.trade import backtest, scores_file, trained_config, trained_scores
@@ -57,7 +61,11 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
 @click.option("--last", default=20, show_default=True, help="How many runs.")
 @JSON
 def compare_(shared: Context, last: int, as_json: bool) -> None:
-    """Compare the last backtests in MLflow side by side, and what differs in their configs."""
+    """Compare the last backtests in MLflow side by side, and what differs in their configs.
+
+    \b
+    Example:  kestrel compare --last 10
+    """
     from pipelines.compare import compare
 
     compare(shared.config(), last=last, as_json=as_json)
@@ -108,7 +116,11 @@ def signal_(shared: Context, file: Path | None, day: datetime | None, model: str
 @command(desk, "demo")
 @click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it works; nothing else is touched.")
 def demo_(shared: Context, folder: Path) -> None:
-    """Run it all on a simulated market: factors, models, backtest, signal, report; no network, under three minutes."""
+    """Run it all on a simulated market: factors, models, backtest, signal, report; no network, under three minutes.
+
+    \b
+    Example:  kestrel demo --folder demo
+    """
     from pipelines.demo import demo
 
     del shared
@@ -117,7 +129,11 @@ def demo_(shared: Context, folder: Path) -> None:
 
 @command(desk, "doctor")
 def doctor_(shared: Context) -> None:
-    """Look at this machine, the packages, the lake and the calendar, and say what to mend."""
+    """Look at this machine, the packages, the lake and the calendar, and say what to mend.
+
+    \b
+    Example:  kestrel doctor
+    """
     from pipelines.doctor import doctor
 
     doctor(shared.config())
@@ -126,14 +142,22 @@ def doctor_(shared: Context) -> None:
 @command(desk, "config")
 @config_option
 def config_(shared: Context, file: Path | None) -> None:
-    """Print the resolved config as JSON."""
+    """Print the resolved config as JSON.
+
+    \b
+    Example:  kestrel config -c examples/csi500.toml
+    """
     click.echo(shared.config(file).model_dump_json(indent=1))
 
 
 @command(desk, "ui")
 @click.option("--port", default=5000, show_default=True)
 def ui_(shared: Context, port: int) -> None:
-    """Open MLflow's pages over this desk's runs, on this machine only."""
+    """Open MLflow's pages over this desk's runs, on this machine only.
+
+    \b
+    Example:  kestrel ui --port 5001
+    """
     from pipelines.experiments import serve
 
     serve(shared.config(), port)

@@ -18,7 +18,11 @@ def factors() -> None:
 @click.option("--family", help="One family only.")
 @JSON
 def list_(shared: Context, family: str | None, as_json: bool) -> None:
-    """List all factors, and which of them this lake can't feed."""
+    """List all factors, and which of them this lake can't feed.
+
+    \b
+    Example:  kestrel factors list --family value
+    """
     from pipelines.console import show
     from pipelines.look import factor_rows
 
@@ -29,7 +33,11 @@ def list_(shared: Context, family: str | None, as_json: bool) -> None:
 @command(factors, "show")
 @click.argument("name")
 def show_factor(shared: Context, name: str) -> None:
-    """Show one factor: its paragraph, expression, inputs and lookback."""
+    """Show one factor: its paragraph, expression, inputs and lookback.
+
+    \b
+    Example:  kestrel factors show amihud_20
+    """
     from factors.registry import select
     from pipelines.console import show
 
@@ -42,7 +50,11 @@ def show_factor(shared: Context, name: str) -> None:
 
 @command(factors, "build")
 def build_(shared: Context) -> None:
-    """Compute every factor that the lake can feed; does nothing where they are current."""
+    """Compute every factor that the lake can feed; does nothing where they are current.
+
+    \b
+    Example:  kestrel factors build
+    """
     from pipelines.console import Bars, say
     from pipelines.prepare import build_factors
 

@@ -39,7 +39,11 @@ def import_(shared: Context, folder: Path, mapping: Path) -> None:
 @command(data, "check")
 @JSON
 def check_(shared: Context, as_json: bool) -> None:
-    """Check the lake's tables; exit code 3 where a blocking check finds something."""
+    """Check the lake's tables; exit code 3 where a blocking check finds something.
+
+    \b
+    Example:  kestrel data check --json
+    """
     from data.checks import check
     from data.ingest import refuse
     from data.tables import TABLES
@@ -68,7 +72,11 @@ def show_findings(findings: list[Any], *, as_json: bool) -> None:
 @click.argument("table", required=False)
 @JSON
 def show_(shared: Context, table: str | None, as_json: bool) -> None:
-    """Show what the lake holds, or one table's columns and last rows."""
+    """Show what the lake holds, or one table's columns and last rows.
+
+    \b
+    Example:  kestrel data show bars
+    """
     from pipelines.console import show
     from pipelines.look import overview, sample
 
@@ -96,7 +104,11 @@ def sql_(shared: Context, statement: str, as_json: bool) -> None:
 @click.argument("table")
 @JSON
 def history(shared: Context, table: str, as_json: bool) -> None:
-    """Show a table's versions, newest first."""
+    """Show a table's versions, newest first.
+
+    \b
+    Example:  kestrel data history bars
+    """
     from pipelines.console import show
 
     entries = shared.lake().history(table)
@@ -108,7 +120,11 @@ def history(shared: Context, table: str, as_json: bool) -> None:
 
 @command(data, "migrate")
 def migrate_(shared: Context) -> None:
-    """Bring a lake of an older schema to this version's."""
+    """Bring a lake of an older schema to this version's.
+
+    \b
+    Example:  kestrel --lake lake data migrate
+    """
     from data.lake import migrate
     from pipelines.console import say
 

@@ -141,19 +141,20 @@ BINARY: list[Callable[[Expr, Expr], Expr]] = [
     lambda x, y: op.ts_corr(x, y, 6),
     lambda x, y: op.ts_beta(x, y, 6),
 ]
-TREES = st.recursive(
-    LEAVES,
-    lambda inner: (
-        st.tuples(st.sampled_from(UNARY), inner).map(lambda made: made[0](made[1]))
-        | st.tuples(st.sampled_from(BINARY), inner, inner).map(lambda made: made[0](made[1], made[2]))
-    ),
-    max_leaves=5,
-)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(TREES, st.sampled_from([16.0, 1 / 16]))
-def test_random_trees_move_as_their_scale_says(expr: Expr, factor: float) -> None:
+def trees(leaves: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    """Random trees of up to five of these leaves."""
+    one, two = st.sampled_from(UNARY), st.sampled_from(BINARY)
+
+    def branches(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+        return st.builds(lambda made, x: made(x), one, inner) | st.builds(lambda made, x, y: made(x, y), two, inner, inner)
+
+    return st.recursive(leaves, branches, max_leaves=5)
+
+
+def assert_moves_as_it_says(expr: Expr, factor: float) -> None:
+    """Values under the factor are those without it, times its power, plus its shift; in every cell."""
     if expr.scale is None:
         return
     before, after = (evaluated(expr, market(constant_)) for constant_ in (1.0, factor))
@@ -162,6 +163,18 @@ def test_random_trees_move_as_their_scale_says(expr: Expr, factor: float) -> Non
     tolerance = 1e-7 * max(1.0, np.nanmax(np.abs(expected), initial=0.0))
     moved = seen & ~(np.abs(after - expected) <= tolerance)
     assert moved.sum() == 0, f"{expr} has scale {expr.scale}, but moved in {moved.sum()} of {seen.sum()} cells"
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(trees(LEAVES), st.sampled_from([16.0, 1 / 16]))
+def test_random_trees_move_as_their_scale_says(expr: Expr, factor: float) -> None:
+    assert_moves_as_it_says(expr, factor)
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(trees(LEAVES.map(op.log)), st.sampled_from([16.0, 1 / 16]))
+def test_random_trees_of_logarithms_shift_as_their_scale_says(expr: Expr, factor: float) -> None:
+    assert_moves_as_it_says(expr, factor)
 
 
 def evaluated(expr: Expr, columns: dict[str, Floats]) -> Floats:

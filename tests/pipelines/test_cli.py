@@ -75,7 +75,6 @@ def test_a_folder_of_csv_is_imported_once(run: Run, vendor: Path, tmp_path: Path
         (lambda v: (v / "map.toml").write_text(MAPPING.replace("[bars", "[barz")), "[barz] is not a table"),
         (lambda v: (v / "map.toml").write_text(MAPPING.replace("close =", "clos =")), "bars.columns.clos is not a column of bars"),
         (lambda v: (v / "map.toml").unlink(), "There is no mapping file"),
-        (lambda v: (v / "bars.csv").write_text(BARS + ROWS), "leading zeros"),
         (lambda v: (v / "bars.csv").write_bytes(b"PAR1 not really"), ""),
     ],
 )
@@ -174,11 +173,11 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Example:" in found.stdout
 
 
-def test_every_command_has_a_help_of_its_own(run: Run) -> None:
+def test_every_command_shows_an_example(run: Run) -> None:
     def walk(command: object, words: list[str]) -> None:
         found = run(*words, "--help")
         assert found.exit_code == 0
-        assert len(found.output) > 80
+        assert hasattr(command, "commands") or "Example:" in found.output, words
         for name, child in getattr(command, "commands", {}).items():
             walk(child, [*words, name])
 
