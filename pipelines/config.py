@@ -139,15 +139,18 @@ def parse(raw: dict[str, Any], where: str) -> Config:
         raise KestrelError("\n".join(f"{where}: {_explained(item)}" for item in error.errors())) from None
 
 
-def stored(file: Path, here: Config) -> Config:
-    """The config that a run kept in its config.json, under the paths of `here`, which may have moved since."""
+def stored(file: Path, here: Config, *, sets: Sequence[str] = ()) -> Config:
+    """The config that a run kept in its config.json, `--set` on top, under the paths of `here`, which may have moved since."""
+    if not file.is_file():
+        raise KestrelError(f"{file} is missing: the run is incomplete. Run it again.")
+    raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for item in sets:
+        _set(raw, item)
     paths = here.model_dump(mode="json", include={"lake", "runs", "signals", "tracking"})
     try:
-        return Config.model_validate_json(json.dumps(json.loads(file.read_text(encoding="utf-8")) | paths))
-    except FileNotFoundError:
-        raise KestrelError(f"{file} is missing: the run is incomplete. Run it again.") from None
-    except ValueError as error:
-        raise KestrelError(f"{file} was written by another version: {error}. Run it again.") from None
+        return Config.model_validate_json(json.dumps(raw | paths, default=str))
+    except ValidationError as error:
+        raise KestrelError("\n".join(f"{file}: {_explained(item)}" for item in error.errors())) from None
 
 
 def _settings_of(name: str, values: dict[str, Any]) -> BaseModel:

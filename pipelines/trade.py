@@ -1,5 +1,6 @@
 """Backtest: scores of every model become an account each, under the rules, against the index with dividends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,6 @@ def save(folder: Path, result: Result, index_bars: pl.DataFrame, market: Market,
     write_json(folder / "positions.json", result.positions())
 
 
-def trained_config(here: Config) -> Config:
-    """The latest training's config under the paths of `here`: what a later command without a config of its own means."""
-    return stored(latest(Path(here.runs), "train") / "config.json", here)
+def trained_config(here: Config, sets: Sequence[str]) -> Config:
+    """The latest training's config with `--set` on top: what a later command without a config of its own means."""
+    return stored(latest(Path(here.runs), "train") / "config.json", here, sets=sets)

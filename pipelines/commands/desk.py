@@ -48,7 +48,7 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
     config = shared.config(file)
     source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
     if file is None and shared.file is None and not scores_path:
-        config = trained_config(config)
+        config = trained_config(config, shared.sets)
     folder, done = backtest(shared.lake(config), config, source, track=Bars())
     if done:
         log_backtest(folder, config, source)
@@ -108,7 +108,7 @@ def signal_(shared: Context, file: Path | None, day: datetime | None, model: str
 
     config = shared.config(file)
     if file is None and shared.file is None:
-        config = trained_config(config)
+        config = trained_config(config, shared.sets)
     folder, written = signal(shared.lake(config), config, day=day.date() if day else None, model=model, positions=positions)
     show_signal(folder, written=written, as_json=as_json)
 

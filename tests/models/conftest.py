@@ -53,7 +53,7 @@ def fold() -> Fold:
 
 def small_ranker() -> RankerSettings:
     shape = {"lookback": 3, "width": 16, "time_inner": 16, "experts": 4, "expert_width": 8}
-    return RankerSettings.model_validate({**shape, "epochs": 3, "batch": 5, "rate": 5e-3, "threads": 1})
+    return RankerSettings.model_validate({**shape, "epochs": 2, "batch": 8, "rate": 8e-3})
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,10 @@ def test_a_signal_that_turns_with_the_market_is_found(make_dataset: Callable[[fl
     x_DNF[..., 4] += turn_D[:, None]  # the level of max_20 tells the regime, and within a session no stock from another
     signal = np.nan_to_num(x_DNF[..., 0]) * turn_D[:, None]
     dataset = replace(noise, x_DNF=x_DNF, y_DNH=noise.y_DNH + 0.02 * signal[..., None])
-    settings = quick.model_copy(update={"epochs": 5, "market": MarketSettings(means=("max_20",), spreads=(), breadths=(), styles=())})
+    settings = quick.model_copy(update={"market": MarketSettings(means=("max_20",), spreads=(), breadths=(), styles=())})
     blind = settings.model_copy(update={"epochs": 1, "market": MarketSettings(means=(), spreads=(), breadths=(), styles=())})
     seeing, lost = (judged(dataset, fold.test, refit(dataset, fold, one).score(dataset, fold.test), 5).rank_ic for one in (settings, blind))
-    assert seeing > 0.25
+    assert seeing > 0.45
     assert abs(lost) < 0.1
 
 
@@ -148,13 +148,13 @@ def test_the_epoch_with_the_best_validation_rank_ic_is_kept(planted: Dataset, sh
 
 def test_a_stopped_training_goes_on_to_the_same_losses_and_bytes(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
     whole = refit(planted, short, quick)
-    for epoch, after in ((1, 3), (2, 5), (3, 7)):
+    for epoch, after in ((1, 3), (1, 4), (2, 4)):
         with pytest.raises(Stopped):
             refit(planted, short, quick, checkpoints=tmp_path / "kept", track=stopping(f"ranker: epoch {epoch} ", after))
     resumed = refit(planted, short, quick, checkpoints=tmp_path / "kept")
     assert resumed.epochs == whole.epochs
     assert saved(resumed, tmp_path / "one") == saved(whole, tmp_path / "two")
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["epoch-0003"]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["epoch-0002"]
 
 
 def test_a_finished_training_is_not_repeated(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
@@ -164,11 +164,10 @@ def test_a_finished_training_is_not_repeated(planted: Dataset, short: Fold, quic
 
 
 def test_a_checkpoint_cut_off_while_written_is_passed_over(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
-    once = quick.model_copy(update={"epochs": 2})
-    whole = refit(planted, short, once, checkpoints=tmp_path)
+    whole = refit(planted, short, quick, checkpoints=tmp_path)
     (tmp_path / "epoch-0003").mkdir()
     (tmp_path / "epoch-0003" / "course.safetensors").write_bytes(b"half")
-    assert refit(planted, short, once, checkpoints=tmp_path).epochs == whole.epochs
+    assert refit(planted, short, quick, checkpoints=tmp_path).epochs == whole.epochs
 
 
 def test_checkpoints_of_another_training_are_refused(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_checkpoints_of_another_training_are_refused(planted: Dataset, short: Fo
 
 def test_a_tampered_checkpoint_is_refused(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
     refit(planted, short, quick, checkpoints=tmp_path)
-    path = tmp_path / "epoch-0003" / "course.safetensors"
+    path = tmp_path / "epoch-0002" / "course.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(KestrelError, match="sha256"):
         refit(planted, short, quick, checkpoints=tmp_path)

@@ -39,3 +39,12 @@ def test_a_stored_config_comes_back_under_the_paths_of_today(tmp_path: Path) -> 
     (tmp_path / "config.json").write_text(config.model_dump_json())
     moved = stored(tmp_path / "config.json", Config(lake="elsewhere"))
     assert moved == config.model_copy(update={"lake": "elsewhere"})
+
+
+def test_a_stored_config_takes_overrides_through_the_same_check(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(load(EXAMPLES / "csi500.toml").model_dump_json())
+    changed = stored(tmp_path / "config.json", Config(), sets=["backtest.strategy={kind='topk_dropout', k=30}", "backtest.simulation.deal=close"])
+    assert changed.backtest.strategy.k == 30
+    assert changed.backtest.simulation.deal == "close"
+    with pytest.raises(KestrelError, match=r"Did you mean backtest\.simulation"):
+        stored(tmp_path / "config.json", Config(), sets=["backtest.simulatio={}"])
