@@ -43,10 +43,10 @@ class Blend:
         self.members = tuple(members)
         self.weights = dict.fromkeys((member.name for member in members), 1 / len(members))
 
-    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent) -> None:
+    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
         """Fit each member, then weigh them on the validation sessions."""
         for member in self.members:
-            member.fit(dataset, train, valid, seed=seed, track=track)
+            member.fit(dataset, train, valid, seed=seed, track=track, checkpoints=checkpoints and checkpoints / member.name)
         self.weigh_members(dataset, valid)
 
     def weigh_members(self, dataset: Dataset, valid: Sessions) -> None:

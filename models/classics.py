@@ -37,9 +37,9 @@ class FiveFactors:
         """Ready to score."""
         self.settings = settings or FiveFactorsSettings()
 
-    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent) -> None:
+    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
         """Learn nothing; raises KestrelError where the dataset lacks one of the factors."""
-        del train, valid, seed, track
+        del train, valid, seed, track, checkpoints
         dataset.columns(self._names())
 
     def score(self, dataset: Dataset, sessions: Sessions) -> Floats32:

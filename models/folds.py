@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
@@ -16,7 +17,7 @@ CLOSURE = timedelta(days=14)
 
 
 class WalkSettings(BaseModel):
-    """Which sessions train, validate and test.  Qlib's split: first 2017-01-01, train_start 2008-01-01, valid_years 2, refit_months None."""
+    """Which sessions train, validate and test.  Qlib's split: first 2017-01-01, train_start 2008-01-01, valid_years 2, refit_months "never"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -25,7 +26,7 @@ class WalkSettings(BaseModel):
     train_years: PositiveInt = 5
     train_start: date | None = None  # given: training grows from here instead of rolling
     valid_years: PositiveInt = 1
-    refit_months: PositiveInt | None = 12  # None: one fold, never fitted again
+    refit_months: PositiveInt | Literal["never"] = 12  # "never": one fold
     purge: NonNegativeInt = 6  # sessions between periods; at least the longest horizon + delay
     embargo: NonNegativeInt = 5  # sessions on top of the purge
     every: PositiveInt = 1  # train on every k-th session only
@@ -61,11 +62,11 @@ def folds(axes: Axes, settings: WalkSettings, *, reach: int) -> tuple[Fold, ...]
     return tuple(fold for fold in found if fold is not None)
 
 
-def _spans(first: date, last: date, months: int | None) -> list[tuple[date, date]]:
+def _spans(first: date, last: date, months: int | Literal["never"]) -> list[tuple[date, date]]:
     """Test periods [start, stop) of `months` each, up to and with `last`."""
     end = last + timedelta(days=1)
     starts = [first]
-    while months is not None and shift(first, months * len(starts)) < end:
+    while months != "never" and shift(first, months * len(starts)) < end:
         starts.append(shift(first, months * len(starts)))
     return list(pairwise([*starts, end]))
 

@@ -15,8 +15,11 @@ class Model(Protocol):
         """The plain name of its kind, as models/registry.py knows it."""
         ...
 
-    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent) -> None:
-        """Learn from the training sessions; choose (alpha, rounds, weights) on the validation sessions alone."""
+    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
+        """Learn from the training sessions; choose (alpha, rounds, weights) on the validation sessions alone.
+
+        checkpoints: a folder of its own where a long fit leaves its state, so that a fit killed there goes on to the same bytes.
+        """
         ...
 
     def score(self, dataset: Dataset, sessions: Sessions) -> Floats32:

@@ -43,9 +43,9 @@ class Ridge:
         self.weights_F: Floats = np.empty(0)
         self.rank_ics: dict[float, float] = {}  # of each alpha on the validation sessions
 
-    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent) -> None:
+    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
         """Solve the normal equations once per alpha and keep the one with the best validation RankIC; the seed has no part in it."""
-        del seed
+        del seed, checkpoints  # done in a moment
         gram_FF, moment_F = self._equations(dataset, train, track)
         y_SN = dataset.loss_label(self.settings.horizon)[valid]
         x_RF = np.concatenate([self._inputs(dataset, session, None) for session in track(valid.tolist(), "ridge: validation")])

@@ -93,8 +93,9 @@ class Trees:
             raise ValueError(f"{self.name} is neither fitted nor loaded")
         return self._booster
 
-    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent) -> None:
+    def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
         """Bin the rows and grow trees on them."""
+        del checkpoints  # minutes at most: begun again
         self.grow(bin_rows(dataset, train, valid, self.settings), seed=seed, track=track)
 
     def grow(self, binned: Binned, *, seed: int, track: Track = silent) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from backtest.benchmark import BenchmarkSettings
 from backtest.costs import CostSettings
@@ -47,10 +47,11 @@ class Factors(Settings):
 
 
 class Train(Settings):
-    """Which models are trained, and with which seeds."""
+    """Which models are trained, for which horizon, and with which seeds."""
 
     models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("five_factors", "ridge", "lightgbm_rank", "blend")
     seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (0,)
+    horizon: PositiveInt = 5  # sessions of the label that models learn, and by whose validation RankIC one is chosen
 
     @field_validator("models")
     @classmethod
@@ -101,9 +102,15 @@ class Config(Settings):
                 raise ValueError("; ".join(f"model.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
         return found
 
+    @model_validator(mode="after")
+    def _labelled(self) -> "Config":
+        if self.train.horizon not in self.labels.horizons:
+            raise ValueError(f"train.horizon is {self.train.horizon}, which labels.horizons {list(self.labels.horizons)} lacks. Add it there.")
+        return self
+
     def model_settings(self) -> dict[str, BaseModel]:
-        """Each configured model's own settings object, over the defaults of its kind."""
-        return {name: _settings_of(name, values) for name, values in self.model.items()}
+        """Every model's settings: its own over train.horizon over the defaults of its kind."""
+        return {name: _settings_of(name, self.model.get(name, {}), {"horizon": self.train.horizon}) for name in KINDS}
 
     def exchange_rules(self) -> Rules:
         """The dated rules with this config's overrides."""
@@ -153,9 +160,11 @@ def stored(file: Path, here: Config, *, sets: Sequence[str] = ()) -> Config:
         raise KestrelError("\n".join(f"{file}: {_explained(item)}" for item in error.errors())) from None
 
 
-def _settings_of(name: str, values: dict[str, Any]) -> BaseModel:
-    defaults = KINDS[name].defaults
-    return type(defaults).model_validate(defaults.model_dump() | values)
+def _settings_of(name: str, values: dict[str, Any], shared: Mapping[str, Any] | None = None) -> BaseModel:
+    """A model's settings: its own values, over the shared ones that its kind has, over the defaults of its kind."""
+    kind = KINDS[name].defaults
+    defaults = kind.model_dump()
+    return type(kind).model_validate(defaults | {key: value for key, value in (shared or {}).items() if key in defaults} | values)
 
 
 def _set(raw: dict[str, Any], item: str) -> None:

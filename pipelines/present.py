@@ -20,6 +20,7 @@ MODEL_COLUMNS = (
     "icir",
     "rank_ic",
     "rank_icir",
+    "rank_ic_seeds",
     "rank_ic_sd",
     "valid_rank_ic",
     "over_baseline",
@@ -27,8 +28,8 @@ MODEL_COLUMNS = (
     "over_baseline_high",
 )
 ACCOUNT_COLUMNS = (
-    "model", "annual_return", "benchmark_annual_return", "excess_geometric", "tracking_error", "information_ratio",
-    "excess_max_drawdown", "turnover", "cost", "hit_rate",
+    "model", "annual_return", "benchmark_annual_return", "excess_geometric", "excess_geometric_seeds", "excess_geometric_sd",
+    "tracking_error", "information_ratio", "excess_max_drawdown", "turnover", "cost", "hit_rate",
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def _by_model(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def show_backtest(folder: Path, *, as_json: bool) -> None:
     """The accounts of a backtest side by side."""
     found = read_json(folder / DONE)
-    rows = found["models"] if as_json else [{name: row[name] for name in ACCOUNT_COLUMNS} for row in found["models"]]
+    rows = found["models"] if as_json else [{name: row[name] for name in ACCOUNT_COLUMNS if row.get(name) is not None} for row in found["models"]]
     show(rows, title=f"{folder}: {found['span'][0]} to {found['span'][1]}, scores of {found['source']}", as_json=as_json)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from backtest.benchmark import BenchmarkSettings, levels
 from backtest.market import Market
-from backtest.metrics import summary
+from backtest.metrics import geometric_excess, qlib_summary, summary
 from backtest.result import Result
 from backtest.simulation import simulate
 from data.errors import KestrelError
@@ -22,8 +22,13 @@ from factors.panel import axes_of
 from pipelines.config import Config, stored
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
+from pipelines.train import seed_scores
 
 TABLES = ("calendar", "bars", "securities", "dividends", "index_bars")
+OVER_SEEDS = (
+    "excess_geometric", "excess_geometric_price", "information_ratio", "tracking_error", "excess_max_drawdown", "turnover", "cost",
+    "qlib_annual_excess", "qlib_information_ratio", "qlib_max_drawdown",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,13 @@ class Source:
     name: str  # the training's folder, or the file's name
     digest: str
     results: dict[str, Any] | None  # of the training
+    seeds: pl.DataFrame | None = None  # the scores of each seed by itself, where there are several: also the column seed
 
 
 def trained_scores(runs: Path) -> Source:
     """The scores of the latest training."""
     folder = latest(runs, "train")
-    return Source(pl.read_parquet(folder / "scores.parquet"), folder.name, folder.name, read_json(folder / DONE))
+    return Source(pl.read_parquet(folder / "scores.parquet"), folder.name, folder.name, read_json(folder / DONE), seed_scores(folder))
 
 
 def scores_file(path: Path) -> Source:
@@ -71,14 +77,12 @@ def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silen
     folder = Path(config.runs) / f"backtest-{key}"
     if (folder / DONE).is_file():
         return folder, False
-    market = market_of(lake, config)
+    market, index_bars = market_of(lake, config), lake.read("index_bars")
     rows = []
     for model in track(source.scores["model"].unique(maintain_order=True).to_list(), "backtest"):
         result = trade(source.scores.filter(pl.col("model") == model), market, config)
-        index_bars = lake.read("index_bars")
-        figures = summary(result, index_returns(index_bars, market, result, config.backtest.benchmark))
         save(folder / model, result, index_bars, market, config)
-        rows.append({"model": model, **figures})
+        rows.append({"model": model, **figures(result, index_bars, market, config), **over_seeds(source, model, index_bars, market, config)})
     write_frame(folder / "scores.parquet", source.scores)
     write_json(folder / "config.json", config.model_dump(mode="json"))
     write_json(folder / DONE, {"source": source.name, "span": [result.dates[0], result.dates[-1]], "models": rows})
@@ -104,6 +108,28 @@ def trade(scores: pl.DataFrame, market: Market, config: Config) -> Result:
         end=min(settings.end or last, last),
         rules=config.exchange_rules(),
     )
+
+
+def figures(result: Result, index_bars: pl.DataFrame, market: Market, config: Config) -> dict[str, float]:
+    """What an account reached against the benchmark, against the index without dividends, and as Qlib would report it."""
+    benchmark = config.backtest.benchmark
+    total = index_returns(index_bars, market, result, benchmark)
+    price = index_returns(index_bars, market, result, BenchmarkSettings(index=benchmark.index, kind="price"))
+    found = summary(result, total) | {"excess_geometric_price": geometric_excess(result.returns_D, price)}
+    return found | {f"qlib_{name}": value for name, value in qlib_summary(result, price).items()}
+
+
+def over_seeds(source: Source, model: str, index_bars: pl.DataFrame, market: Market, config: Config) -> dict[str, float]:
+    """Mean and deviation of the main figures over a model's seeds, each traded by itself; nothing where it has one seed."""
+    own = [] if source.seeds is None else source.seeds.filter(pl.col("model") == model).partition_by("seed", maintain_order=True)
+    if len(own) < 2:
+        return {}
+    each = [figures(trade(scores, market, config), index_bars, market, config) for scores in own]
+    found: dict[str, float] = {}
+    for name in OVER_SEEDS:
+        values = [one[name] for one in each]
+        found |= {f"{name}_seeds": float(np.mean(values)), f"{name}_sd": float(np.std(values, ddof=1))}
+    return found
 
 
 def index_returns(index_bars: pl.DataFrame, market: Market, result: Result, settings: BenchmarkSettings) -> np.ndarray:

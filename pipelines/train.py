@@ -1,5 +1,6 @@
 """Train: every fold, model and seed of a config, walk-forward; each piece is saved as it is done, so a second run completes the first."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,11 @@ class Job:
     def home(self) -> Path:
         """The saved model's folder."""
         return self.folder / "models" / self.fold.name / f"{self.model}-{self.seed}"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a long fit keeps its state until the model is saved."""
+        return self.folder / "checkpoints" / f"{self.fold.name}.{self.model}-{self.seed}"
 
     @property
     def scores(self) -> Path:
@@ -100,18 +106,17 @@ def _run(job: Job, dataset: Dataset, config: Config, track: Track) -> None:
     """Fit, save, judge on the validation sessions, score the test sessions."""
     model = _fitted(job, dataset, config, track)
     model.save(job.home)
-    horizon = max(config.labels.horizons)
-    found = summary(*correlations(dataset, job.fold.valid, model.score(dataset, job.fold.valid), horizon))
+    found = summary(*correlations(dataset, job.fold.valid, model.score(dataset, job.fold.valid), config.train.horizon))
     write_json(job.judged, found.__dict__)
     frame = scores(model.score(dataset, job.fold.test), dataset.axes, job.fold.test, job.model)
     write_frame(job.scores, frame)
+    shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
 def _fitted(job: Job, dataset: Dataset, config: Config, track: Track) -> Model:
     """The job's model; a blend takes the members that are fitted already."""
     settings = config.model_settings()
-    defaults = kind(job.model).defaults
-    chosen = settings.get(job.model, defaults)
+    chosen = settings[job.model]
     if isinstance(chosen, BlendSettings) and set(chosen.members) <= set(config.train.models):
         homes = [
             Job(job.fold, name, job.seed if job.seed in seeds_of(name, config) else config.train.seeds[0], job.folder).home for name in chosen.members
@@ -120,7 +125,7 @@ def _fitted(job: Job, dataset: Dataset, config: Config, track: Track) -> Model:
         blend.weigh_members(dataset, job.fold.valid)
         return blend
     model = create(job.model, settings)
-    model.fit(dataset, job.fold.train, job.fold.valid, seed=job.seed, track=track)
+    model.fit(dataset, job.fold.train, job.fold.valid, seed=job.seed, track=track, checkpoints=job.checkpoints)
     return model
 
 
@@ -140,10 +145,19 @@ def _conclude(folder: Path, jobs: Sequence[Job], dataset: Dataset, config: Confi
             results.append({"model": model, **row, "valid_rank_ic": valid})
     write_frame(folder / "scores.parquet", pl.concat(frames).sort("date", "symbol", "model"))
     write_frame(folder / "daily.parquet", pl.concat(daily))
-    main = [row for row in results if row["horizon"] == max(config.labels.horizons)]
+    main = [row for row in results if row["horizon"] == config.train.horizon]
     chosen = max(main, key=lambda row: row["valid_rank_ic"])["model"]
     span = [dataset.axes.dates[test[0]].isoformat(), dataset.axes.dates[test[-1]].isoformat()]
     write_json(folder / DONE, {"chosen": chosen, "span": span, "models": _compared(results, pl.concat(daily))})
+
+
+def seed_scores(folder: Path) -> pl.DataFrame | None:
+    """Scores of a finished training by model and seed over all folds, for models with several seeds; None where none has."""
+    frames = []
+    for path in sorted((folder / "scores").glob("*.parquet")):
+        frames.append(pl.read_parquet(path).with_columns(pl.lit(int(path.stem.rpartition("-")[2])).alias("seed")))
+    found = pl.concat(frames).filter(pl.col("seed").n_unique().over("model") > 1)
+    return found.sort("model", "seed", "date", "symbol") if found.height else None
 
 
 def _ensemble(seeds: Sequence[np.ndarray]) -> np.ndarray:
@@ -161,9 +175,9 @@ def _judged(
     ic, rank_ic = correlations(dataset, test, together, horizon)
     each = [summary(*correlations(dataset, test, found, horizon)) for found in seeds]
     row: dict[str, Any] = {"horizon": horizon, **summary(ic, rank_ic).__dict__}
-    for name in ("ic", "rank_ic"):
+    for name in ("ic", "icir", "rank_ic", "rank_icir") if len(each) > 1 else ():
         found = [getattr(one, name) for one in each]
-        row |= {f"{name}_seeds": float(np.mean(found)), f"{name}_sd": float(np.std(found, ddof=1)) if len(found) > 1 else None}
+        row |= {f"{name}_seeds": float(np.mean(found)), f"{name}_sd": float(np.std(found, ddof=1))}
     days = [dataset.axes.dates[session] for session in test]
     return pl.DataFrame({"date": days, "horizon": horizon, "ic": ic, "rank_ic": rank_ic}), row
 

@@ -16,7 +16,9 @@ def weekday_axes(start: date, end: date) -> Axes:
 
 
 AXES = weekday_axes(date(2007, 6, 1), date(2020, 8, 24))
-QLIB = WalkSettings(first=date(2017, 1, 1), last=date(2020, 8, 1), train_start=date(2008, 1, 1), valid_years=2, refit_months=None, purge=2, embargo=0)
+QLIB = WalkSettings(
+    first=date(2017, 1, 1), last=date(2020, 8, 1), train_start=date(2008, 1, 1), valid_years=2, refit_months="never", purge=2, embargo=0
+)
 
 
 def test_the_split_of_qlib_is_one_fold() -> None:
@@ -57,7 +59,7 @@ walks = st.builds(
     train_years=st.integers(1, 3),
     train_start=st.none() | st.just(date(2008, 1, 1)),
     valid_years=st.integers(1, 1),
-    refit_months=st.none() | st.integers(1, 24),
+    refit_months=st.just("never") | st.integers(1, 24),
     purge=st.integers(22, 40),
     embargo=st.integers(0, 10),
     every=st.integers(1, 4),

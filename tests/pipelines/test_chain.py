@@ -1,8 +1,10 @@
 """The whole chain: what comes later changes nothing earlier, the same twice is the same, and twice is once."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pytest
@@ -11,13 +13,15 @@ from data.history import as_of
 from data.lake import Lake, open_lake
 from factors.prove import poisoned
 from pipelines.config import Config
+from pipelines.runs import DONE, read_json
 from pipelines.signal import signal
-from pipelines.trade import backtest, trained_scores
+from pipelines.trade import Source, backtest, trained_scores
 from pipelines.train import train
 
 Tables = dict[str, pl.DataFrame]
 LakeIn = Callable[[Path, Tables], Lake]
 ConfigIn = Callable[[Path], Config]
+T = TypeVar("T")
 Publish = Callable[[Path, Tables], dict[str, bytes]]
 
 
@@ -104,6 +108,70 @@ def test_an_interrupted_training_goes_on_where_it_stopped(desk: Path, config_in:
     assert again == folder
     assert (folder / "scores.parquet").read_bytes() == whole
     assert {path: path.stat().st_mtime_ns for path in done[:3]} == kept
+
+
+def test_a_ranker_killed_between_epochs_goes_on_to_the_same_scores(desk: Path, config_in: ConfigIn) -> None:
+    class Killed(Exception):
+        pass
+
+    def dies_in_the_second_epoch(items: Sequence[T], label: str) -> Iterator[T]:
+        if "epoch 2" in label:
+            raise Killed
+        yield from items
+
+    tiny = {"lookback": 3, "width": 8, "time_inner": 8, "experts": 2, "active": 1, "expert_width": 8, "epochs": 3}
+    changes = {"train": config_in(desk).train.model_copy(update={"models": ("ranker",)}), "model": {"ranker": tiny}}
+    config = config_in(desk).model_copy(update=changes)
+    whole, _ = train(open_lake(desk / "lake"), config)
+    scores = (whole / "scores.parquet").read_bytes()
+    shutil.rmtree(whole)
+    with pytest.raises(Killed):
+        train(open_lake(desk / "lake"), config, track=dies_in_the_second_epoch)
+    assert len(list(whole.glob("checkpoints/*/epoch-0001"))) == 1
+    labels: list[str] = []
+
+    def noted(items: Sequence[T], label: str) -> Iterator[T]:
+        labels.append(label)
+        yield from items
+
+    train(open_lake(desk / "lake"), config, track=noted)
+    folds = len(list((whole / "scores").glob("*.json")))
+    assert sum("epoch 1" in label for label in labels) == folds - 1
+    assert (whole / "scores.parquet").read_bytes() == scores
+    assert not list(whole.glob("checkpoints/*"))
+
+
+def test_models_learn_and_are_chosen_by_the_horizon_asked_for(desk: Path, config_in: ConfigIn) -> None:
+    base = config_in(desk)
+    config = base.model_copy(update={"train": base.train.model_copy(update={"horizon": 1})})
+    assert {one.horizon for one in config.model_settings().values() if hasattr(one, "horizon")} == {1}
+    one, _ = train(open_lake(desk / "lake"), config)
+    five, _ = train(open_lake(desk / "lake"), base)
+    assert one != five
+    rows = [row for row in read_json(one / DONE)["models"] if row["horizon"] == 1]
+    assert read_json(one / DONE)["chosen"] == max(rows, key=lambda row: row["valid_rank_ic"])["model"]
+    ridge = [pl.read_parquet(folder / "scores.parquet").filter(pl.col("model") == "ridge")["score"].to_list() for folder in (one, five)]
+    assert ridge[0] != ridge[1]
+
+
+def test_seeds_are_traded_each_by_itself(desk: Path, config_in: ConfigIn) -> None:
+    base = config_in(desk)
+    config = base.model_copy(update={"train": base.train.model_copy(update={"models": ("ridge", "lightgbm_rank"), "seeds": (0, 1)})})
+    lake = open_lake(desk / "lake")
+    train(lake, config)
+    source = trained_scores(desk / "runs")
+    accounts, _ = backtest(lake, config, source)
+    trees, ridge = sorted(read_json(accounts / DONE)["models"], key=lambda row: row["model"])
+    assert "excess_geometric_sd" not in ridge  # no chance in it, so one seed
+    assert source.seeds is not None
+    alone = []
+    for seed in (0, 1):
+        own = source.seeds.filter(pl.col("seed") == seed).select("date", "symbol", "model", "score")
+        folder, _ = backtest(lake, config, Source(own, f"seed-{seed}", f"seed-{seed}", None))
+        alone.append(read_json(folder / DONE)["models"][0]["excess_geometric"])
+    assert trees["excess_geometric_seeds"] == pytest.approx(sum(alone) / 2)
+    assert trees["excess_geometric_sd"] == pytest.approx(abs(alone[0] - alone[1]) / 2**0.5)
+    assert trees["excess_geometric_sd"] > 0
 
 
 def test_the_signal_of_a_day_holds_the_scores_that_the_backtest_traded(desk: Path, config_in: ConfigIn, day: date) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from backtest.costs import QLIB_COSTS
 from data.errors import KestrelError
 from pipelines.config import Config, load, stored
 
@@ -13,10 +14,26 @@ def test_defaults_run_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert load() == Config()
 
 
-def test_the_example_is_a_valid_config() -> None:
-    config = load(EXAMPLES / "csi500.toml")
+@pytest.mark.parametrize("name", ["csi500.toml", "qlib_csi500.toml"])
+def test_the_examples_are_valid_configs(name: str) -> None:
+    config = load(EXAMPLES / name)
     assert config.walk.purge >= config.labels.reach
     assert config.model_settings()["blend"]
+
+
+def test_a_horizon_without_labels_is_refused() -> None:
+    with pytest.raises(KestrelError, match=r"train\.horizon is 3, which labels\.horizons \[1, 5\] lacks"):
+        load(sets=["train.horizon=3"])
+
+
+def test_models_take_the_horizon_of_the_training_unless_they_have_their_own() -> None:
+    config = load(sets=["train.horizon=1", "model.ridge.horizon=5"])
+    found = {name: getattr(one, "horizon", None) for name, one in config.model_settings().items()}
+    assert found == {**dict.fromkeys(found, 1), "ridge": 5, "five_factors": None}
+
+
+def test_qlibs_example_trades_at_qlibs_costs() -> None:
+    assert load(EXAMPLES / "qlib_csi500.toml").backtest.costs == QLIB_COSTS
 
 
 def test_a_value_set_on_the_command_line_passes_the_same_check() -> None:
