@@ -25,14 +25,18 @@ EVERY = 4  # the demo trains on every fourth session
 
 
 def config_of(folder: Path) -> Config:
-    """The demo's config: three yearly refits, small trees."""
+    """The demo's config: two fits half the test period apart, small trees, a ranker of a minute."""
     raw = {
         "lake": str(folder / "lake"),
         "runs": str(folder / "runs"),
         "signals": str(folder / "signals"),
-        "walk": {"first": date(2023, 8, 1), "train_years": 2, "valid_years": 1, "refit_months": 12, "every": EVERY},
-        "train": {"models": ["five_factors", "ridge", "lightgbm_rank", "blend"]},
-        "model": {"lightgbm_rank": {"leaves": 31, "rate": 0.1, "rounds": 150, "patience": 20}},
+        "walk": {"first": date(2023, 8, 1), "train_years": 2, "valid_years": 1, "refit_months": 18, "every": EVERY},
+        "train": {"models": ["five_factors", "ridge", "lightgbm_rank", "ranker", "blend"]},
+        "model": {
+            "lightgbm_rank": {"leaves": 31, "rate": 0.1, "rounds": 150, "patience": 20},
+            "ranker": {"lookback": 8, "epochs": 3},
+            "blend": {"members": ["ridge", "lightgbm_rank", "ranker"]},
+        },
         "backtest": {"strategy": {"kind": "topk_buffer", "k": 50, "buffer": 100, "every": 5}},
     }
     return parse(raw, "the demo's config")
