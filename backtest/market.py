@@ -1,7 +1,7 @@
 """Everything a simulated session needs of the market, as dense arrays [session, stock] over one pair of axes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -52,6 +52,15 @@ class Market:
     listed_N: NDArray[np.int64]  # session of the listing; -1 before the panel or unknown
     delisted_N: NDArray[np.int64]  # len(dates) where it isn't delisted
     first_session: int  # calendar number of dates[0]: strategies that rebalance every n sessions count from it
+
+    def until(self, stop: int) -> "Market":
+        """Its first `stop` sessions, so that nothing later can be known."""
+        if stop == len(self.axes.dates):
+            return self
+        parts = {field.name: getattr(self, field.name)[:stop] for field in fields(self) if field.name.endswith("_DN")}
+        listed_N = np.where(self.listed_N >= stop, -1, self.listed_N)
+        axes = Axes(self.axes.dates[:stop], self.axes.symbols)
+        return replace(self, axes=axes, listed_N=listed_N, delisted_N=np.minimum(self.delisted_N, stop), **parts)
 
     @classmethod
     def of(

@@ -35,4 +35,4 @@ def test_the_wheel_runs_in_a_clean_environment(tmp_path: Path) -> None:
     assert "bars" in run("data", "simulate", "--stocks", "60", "--years", "1")
     assert "reversal_20" in run("factors", "list")
     assert (site / "data" / "rules.toml").is_file()
-    assert (site / "backtest" / "report.css").is_file()
+    assert (site / "backtest" / "report" / "report.css").is_file()

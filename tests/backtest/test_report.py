@@ -4,14 +4,22 @@ from datetime import date
 
 import numpy as np
 import plotly.graph_objects as go
+import polars as pl
 import pytest
 
-from backtest import figures, metrics
+from backtest import metrics
 from backtest.costs import CostSettings
-from backtest.report import Comparison, Signals, write_report
+from backtest.drawdowns import worst
+from backtest.exposures import exposures
+from backtest.orders import ORDERS
+from backtest.report import figures
+from backtest.report.document import write_report
+from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
 from backtest.simulation import SimulationSettings, simulate
 from backtest.strategies import TopkDropout
 from data.errors import KestrelError
+
+NASTY = "</script><script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
@@ -27,48 +35,101 @@ def comparison(result):
     return Comparison("H00905 <total>", b_D, b_D - 0.0001)
 
 
-def test_page_needs_no_network_and_escapes_every_text(result, comparison, tmp_path):
-    nasty = "</script><script>alert(1)</script>"
-    signals = Signals(result.dates, np.full(len(result.dates), 0.03), {1: 0.03, 5: float("nan")}, [-0.1, 0.1])
-    page, _ = write_report(tmp_path, result, comparison, title=nasty, facts={nasty: nasty}, signals=signals, names={result.symbols[0]: nasty})
+@pytest.fixture(scope="module")
+def sheet(result, comparison):
+    """Everything that a page can show, with a hostile text wherever a text comes from outside."""
+    rng = np.random.default_rng(5)
+    shape = len(result.dates), len(result.symbols)
+    w_DN = result.shares_DN * np.nan_to_num(result.price_DN) / result.nav_D[:, None]
+    b_DN = np.full(shape, 1 / shape[1])
+    b_DN[:3] = np.nan
+    groups = np.broadcast_to(np.arange(shape[1]) % 3 - 1, shape)
+    styles = {NASTY: rng.normal(size=shape), "Beta": np.full(shape, np.nan)}
+    rows = [(1, result.symbols[0], "sell", 100, 10.5, None), (2, result.symbols[1], "buy", 0, None, "no_cash")]
+    orders = pl.DataFrame(rows, schema=["priority", "symbol", "side", "shares", "reference_price", "reason"], orient="row")
+    orders = orders.with_columns(limit_up=None, limit_down=None, pieces=1).select(ORDERS.keys()).cast(ORDERS)
+    return Sheet(
+        title=NASTY,
+        result=result,
+        comparison=comparison,
+        facts={NASTY: NASTY},
+        signals=Signals(result.dates, np.full(len(result.dates), 0.03), {1: 0.03, 5: float("nan")}, [-0.1, 0.1]),
+        exposures=exposures(result.dates, w_DN, b_DN, styles, groups_DN=groups, groups=[NASTY, "steel"], remarks=[NASTY]),
+        outlook=Outlook(date(2024, 1, 2), orders, NASTY),
+        names={result.symbols[0]: NASTY, result.symbols[1]: NASTY},
+    )
+
+
+def test_page_needs_no_network_and_escapes_every_text(sheet, tmp_path):
+    page, _ = write_report(tmp_path, sheet)
     text = page.read_text(encoding="utf-8")
     assert "alert(1)" in text
     assert "<script>alert" not in text
     assert len(re.findall("<script", text.replace('"<script', ""))) == len(re.findall("</script>", text)) == 3
     assert not re.search(r'(src|href)="', re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL))
+
+
+def test_plotly_knows_every_property_of_every_figure(sheet, tmp_path):
+    text = write_report(tmp_path, sheet)[0].read_text(encoding="utf-8")
     specs = json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL).group(1))
-    assert len(specs) == text.count('class="plot"') == 11
+    assert len(specs) == text.count('class="plot"') == 15
     for spec in specs:
         go.Figure(spec)  # raises where plotly doesn't know a property
 
 
 def test_numbers_beside_the_page_are_those_of_the_metrics_and_nan_is_null(result, comparison, tmp_path):
-    _, data = write_report(tmp_path, result, comparison, title="A run", signals=Signals((result.dates[0],), np.array([np.nan])))
+    _, data = write_report(tmp_path, Sheet("A run", result, comparison, signals=Signals((result.dates[0],), np.array([np.nan]))))
     read = json.loads(data.read_text(encoding="utf-8"))
     assert read["metrics"]["tracking_error"] == metrics.tracking_error(result.returns_D, comparison.b_D)
     assert read["series"]["nav"] == result.nav_D.tolist()
     assert read["signals"]["rank_ic"] == [None]
     assert read["settings"]["strategy"]["k"] == 5
     assert sum(row["orders"] for row in read["orders"]) == result.trades.height
+    assert read["exposures"] is None
+    assert read["next_session"] is None
     assert not list(tmp_path.glob(".*"))
 
 
-def test_same_run_gives_the_same_bytes(result, comparison, tmp_path):
-    first = [path.read_bytes() for path in write_report(tmp_path / "a", result, comparison, title="A run")]
-    assert first == [path.read_bytes() for path in write_report(tmp_path / "b", result, comparison, title="A run")]
+def test_numbers_beside_the_page_hold_exposures_drawdowns_and_the_next_orders(sheet, tmp_path):
+    read = json.loads(write_report(tmp_path, sheet)[1].read_text(encoding="utf-8"))
+    sessions = len(sheet.result.dates)
+    assert [len(values) for values in read["exposures"]["styles"].values()] == [sessions] * 2
+    assert read["exposures"]["styles"][NASTY][:3] == [None] * 3
+    active = np.array(list(read["exposures"]["industries"].values()), dtype=float)[:, 3:]
+    assert active.sum(axis=0) == pytest.approx(0)
+    assert [(row["shares"], row["amount"], row["name"]) for row in read["next_session"]["orders"]] == [(100, 1050.0, NASTY), (0, 0.0, NASTY)]
+    depth = worst(sheet.result.dates, metrics.relative_wealth(sheet.result.returns_D, sheet.comparison.b_D))[0].depth
+    assert read["excess_drawdowns"][0]["depth"] == depth == pytest.approx(read["metrics"]["excess_max_drawdown"])
+
+
+def test_page_says_in_one_line_why_nothing_is_traded_next(result, comparison, tmp_path):
+    sheet = Sheet("A run", result, comparison, outlook=Outlook(date(2024, 1, 2), note="No orders: it rests."))
+    text = write_report(tmp_path, sheet)[0].read_text(encoding="utf-8")
+    assert "Orders for 2024-01-02" in text
+    assert "No orders: it rests." in text
+
+
+def test_same_run_gives_the_same_bytes(sheet, tmp_path):
+    first = [path.read_bytes() for path in write_report(tmp_path / "a", sheet)]
+    assert first == [path.read_bytes() for path in write_report(tmp_path / "b", sheet)]
 
 
 def test_account_that_never_traded_still_has_a_page(random_market, tmp_path):
     market = random_market(2)
     idle = simulate(np.full(market.axes.shape, np.nan), market, strategy=TopkDropout(), costs=CostSettings(), end=market.axes.dates[1])
-    page, data = write_report(tmp_path, idle, Comparison("index", np.zeros(1)), title="Idle")
+    nothing = np.full((1, market.axes.shape[1]), np.nan)
+    empty = exposures(idle.dates, nothing * 0, nothing, {"Size": nothing}, groups_DN=np.zeros(nothing.shape, dtype=np.int64), groups=["steel"])
+    page, data = write_report(tmp_path, Sheet("Idle", idle, Comparison("index", np.zeros(1)), exposures=empty, outlook=Outlook()))
     assert "0 names in all" in page.read_text(encoding="utf-8")
     assert json.loads(data.read_text())["metrics"]["tracking_error"] is None
 
 
-def test_benchmark_of_another_length_is_refused(result, tmp_path):
+def test_series_of_another_length_are_refused(result, comparison):
     with pytest.raises(KestrelError, match="has 3 returns"):
-        write_report(tmp_path, result, Comparison("index", np.zeros(3)), title="A run")
+        Sheet("A run", result, Comparison("index", np.zeros(3)))
+    one = np.ones((1, 1))
+    with pytest.raises(KestrelError, match="exposures have 1 sessions"):
+        Sheet("A run", result, comparison, exposures=exposures(result.dates[:1], one, one, {}))
 
 
 def test_months_of_a_heatmap_stand_in_their_columns():
@@ -82,3 +143,14 @@ def test_months_of_a_heatmap_stand_in_their_columns():
 def test_gap_in_the_ic_is_left_out():
     spec = figures.ic((date(2024, 3, 1), date(2024, 3, 4)), np.array([np.nan, 0.05]))
     assert spec["data"][0]["x"] == ["2024-03-04"]
+
+
+def test_industries_beyond_the_plot_are_the_small_ones():
+    weights = np.linspace(-0.1, 0.1, 30)
+    found = exposures(
+        (date(2024, 3, 1),), weights[None] + 0.2, np.full((1, 30), 0.2), {}, groups_DN=np.arange(30)[None], groups=list(map(str, range(30)))
+    )
+    now, history = figures.industries(found)
+    assert now["data"][0]["y"] == [*map(str, range(8)), *map(str, range(22, 30))]
+    assert history["data"][0]["y"] == now["data"][0]["y"]
+    assert history["data"][0]["z"][0] == [-0.1]

@@ -2,8 +2,41 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card of a page: a title, a note, and figures or ready HTML.  heads: a caption for each of several small figures."""
+
+    title: str
+    note: str = ""
+    figures: Sequence[dict[str, Any]] = ()
+    html: str = ""
+    wide: bool = False
+    heads: Sequence[str] = ()
+
+
+def grid(cards: Sequence[Card]) -> tuple[str, list[dict[str, Any]]]:
+    """(the cards as HTML, their figures in order): figure i belongs into the element `plot<i>`."""
+    parts: list[str] = []
+    specs: list[dict[str, Any]] = []
+    for card in cards:
+        places = []
+        for i, spec in enumerate(card.figures):
+            head = f"<h3>{escape(card.heads[i])}</h3>" if card.heads else ""
+            places.append(f'<div>{head}<div class="plot" id="plot{len(specs)}" style="height:{spec["layout"]["height"]}px"></div></div>')
+            specs.append(spec)
+        inside = f'<div class="multiples">{"".join(places)}</div>' if card.heads else "".join(places)
+        parts.append(section(card.title, card.note, inside + card.html, wide=card.wide))
+    return "\n".join(parts), specs
+
+
+def paragraph(text: str) -> str:
+    """A plain sentence in a card."""
+    return f'<p class="plain">{escape(text)}</p>'
 
 
 def section(title: str, note: str, inside: str, *, wide: bool = False) -> str:
@@ -12,13 +45,13 @@ def section(title: str, note: str, inside: str, *, wide: bool = False) -> str:
     return f"<section{' class=' + chr(34) + 'wide' + chr(34) if wide else ''}><h2>{escape(title)}</h2>{below}{inside}</section>"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False, texts: int = 1) -> str:
-    """A table of texts; the first `texts` columns are words, the others numbers.  `words` lets long texts wrap."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False, texts: int = 1, tall: bool = False) -> str:
+    """A table of texts; the first `texts` columns are words, the others numbers.  words: long texts wrap.  tall: it scrolls."""
     look = ["" if i >= texts else ' class="text"' for i in range(max([len(heads), *map(len, rows)]))]
     head = "".join(f"<th{look[i]}>{escape(text)}</th>" for i, text in enumerate(heads) if any(heads))
     body = "".join(f"<tr>{''.join(f'<td{look[i]}>{escape(text)}</td>' for i, text in enumerate(row))}</tr>" for row in rows)
     kind = ' class="words"' if words else ""
-    return f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll{" tall" if tall else ""}"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def form(value: float, pattern: str) -> str:

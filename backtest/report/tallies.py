@@ -1,0 +1,83 @@
+"""What a simulated account adds up to: by year, and its orders by what became of them."""
+
+import numpy as np
+import polars as pl
+
+from backtest import metrics
+from backtest.costs import BUY
+from backtest.fills import REASONS, SIDES
+from backtest.result import COSTS, Result
+from data.panel import Floats
+
+
+def years(result: Result, b_D: Floats) -> list[dict[str, float]]:
+    """The main figures of each calendar year; returns are of the year's sessions, not annualised; costs are of mean equity."""
+    rows = []
+    of_year = np.array([day.year for day in result.dates])
+    for year in sorted(set(of_year.tolist())):
+        inside = of_year == year
+        r_D, theirs_D = result.returns_D[inside], b_D[inside]
+        ours, theirs = float(np.prod(1 + r_D)) - 1, float(np.prod(1 + theirs_D)) - 1
+        rows.append(
+            {
+                "year": year,
+                "sessions": len(r_D),
+                "return": ours,
+                "benchmark": theirs,
+                "excess": (1 + ours) / (1 + theirs) - 1,
+                "tracking_error": metrics.tracking_error(r_D, theirs_D),
+                "information_ratio": metrics.information_ratio(r_D, theirs_D),
+                "excess_drawdown": metrics.excess_drawdown(r_D, theirs_D),
+                "turnover": float(result.turnover_D[inside].sum()),
+                "cost": float(sum(result.costs_D[name][inside].sum() for name in COSTS) / result.nav_D[inside].mean()),
+            }
+        )
+    return rows
+
+
+def order_values(result: Result) -> pl.DataFrame:
+    """Every order: date, side, reason (null: wholly filled), ordered and filled (CNY), amount (CNY at the deal price).
+
+    ordered and filled take shares at the close of the session, so that an order that was never dealt has a value too.
+    """
+    rows = result.ledger[result.ledger["side"] <= BUY]
+    close = np.nan_to_num(result.price_DN[rows["session"], rows["stock"]])
+    reasons = pl.Series([None, *REASONS[1:]], dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "date": pl.Series(np.array(result.dates, dtype="datetime64[D]")[rows["session"]]).cast(pl.Date),
+            "side": pl.Series(SIDES, dtype=pl.String).gather(rows["side"]),
+            "reason": reasons.gather(rows["reason"]),
+            "ordered": rows["ordered"] * close,
+            "filled": rows["shares"] * close,
+            "amount": rows["amount"] / 100,
+        }
+    )
+
+
+def executions(result: Result) -> pl.DataFrame:
+    """Orders by side and reason (null: wholly filled), in CNY.
+
+    orders counts them; ordered, filled and amount are as in `order_values`; lost is the part of the value ordered on that side
+    that the reason left unfilled.
+    """
+    whole = pl.col("ordered", "filled", "amount").sum().round(2)  # sums of floats may differ from run to run in the last bits
+    found = order_values(result).group_by("side", "reason", maintain_order=True).agg(pl.len().alias("orders"), whole)
+    lost = (pl.col("ordered") - pl.col("filled")) / pl.col("ordered").sum().over("side")
+    return found.sort("side", "reason").with_columns(lost.alias("lost"))
+
+
+def filled_share(result: Result) -> float:
+    """The part of the value ordered that was filled; NaN where nothing was ordered."""
+    found = order_values(result)
+    ordered = float(found["ordered"].sum())
+    return float(found["filled"].sum()) / ordered if ordered > 0 else float("nan")
+
+
+def unfilled_by_quarter(result: Result) -> pl.DataFrame:
+    """(quarter, reason, lost): the part of the value ordered in the quarter that the reason left unfilled."""
+    found = order_values(result).with_columns(pl.col("date").dt.truncate("1q").alias("quarter"))
+    whole = found.group_by("quarter").agg(pl.col("ordered").sum().alias("whole"))
+    lost = found.filter(pl.col("reason").is_not_null()).group_by("quarter", "reason").agg((pl.col("ordered") - pl.col("filled")).sum().alias("lost"))
+    rows = lost.join(whole, on="quarter", maintain_order="left").sort("quarter", "reason")
+    return rows.select("quarter", "reason", pl.when(pl.col("whole") > 0).then(pl.col("lost") / pl.col("whole")).alias("lost"))

@@ -1,0 +1,73 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data.lake import Lake, open_lake
+from pipelines.config import Config
+from pipelines.report import STYLES, report
+from pipelines.trade import Source, backtest, market_of, trade
+
+ConfigIn = Callable[[Path], Config]
+LAST = 60  # sessions that have scores
+
+
+def drawn(lake: Lake, name: str = "drawn") -> Source:
+    """Random scores of everything that traded in the lake's last sessions."""
+    bars = lake.read("bars", columns=["date", "symbol"])
+    bars = bars.filter(pl.col("date") >= bars["date"].unique().sort()[-LAST]).sort("date", "symbol")
+    score = pl.Series("score", np.random.default_rng(3).normal(size=bars.height))
+    scores = bars.with_columns(score, pl.lit(name).alias("model"))
+    return Source(scores, name, name, None)
+
+
+def ending(config: Config, lake: Lake, sessions: int) -> Config:
+    """The config with a backtest that ends so many sessions before the lake's last."""
+    days = lake.read("bars", columns=["date"])["date"].unique().sort()
+    return config.model_copy(update={"backtest": config.backtest.model_copy(update={"end": days[-1 - sessions]})})
+
+
+def numbers(lake: Lake, config: Config, source: Source) -> dict[str, object]:
+    """report.json of a backtest."""
+    backtest(lake, config, source)
+    return json.loads(report(lake, config).with_name("report.json").read_text(encoding="utf-8"))
+
+
+def test_the_orders_of_the_next_session_are_those_that_a_longer_backtest_sends(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    source = drawn(lake)
+    whole = trade(source.scores, market_of(lake, config), config).trades
+    traded, rested = 0, 0
+    for sessions in range(5, 10):  # the strategy trades on one session in five
+        found = numbers(lake, ending(config, lake, sessions), source)["next_session"]
+        assert isinstance(found, dict)
+        sent = {(row["symbol"], row["side"]): row["shares"] for row in found["orders"] if row["shares"]}
+        made = whole.filter(pl.col("date").cast(pl.String) == found["session"], pl.col("ordered") > 0)
+        assert sent == {(row["symbol"], row["side"]): row["ordered"] for row in made.to_dicts()}
+        traded, rested = traded + bool(sent), rested + ("doesn't trade on this session, but next on" in found["note"])
+    assert (traded, rested) == (1, 4)
+
+
+def test_exposures_of_the_book_cover_every_style_and_session(desk: Path, config_in: ConfigIn) -> None:
+    lake = open_lake(desk / "lake")
+    read = numbers(lake, config_in(desk), drawn(lake))
+    found, series = read["exposures"], read["series"]
+    assert list(found["styles"]) == list(STYLES)
+    assert all(len(values) == len(series["date"]) == LAST - 1 for values in found["styles"].values())
+    assert all(0.8 < covered <= 1 for covered in found["coverage"].values())
+    active = np.array([found["industries"][name] for name in found["industries"]], dtype=float)
+    assert active.sum(axis=0) == pytest.approx(0, abs=1e-9)
+    assert found["industries"]["cash"] == pytest.approx(np.array(series["cash"]) / np.array(series["nav"]), abs=1e-9)
+    assert not any("hindsight" in remark for remark in found["remarks"])
+
+
+def test_report_says_what_is_hindsight_and_what_the_lake_lacks(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    lake.write("industries", lake.read("industries").with_columns(pl.lit(True).alias("hindsight")))
+    lake.write("caps", lake.read("caps").tail(5))  # the factor table is older now
+    remarks = numbers(lake, config, drawn(lake))["exposures"]["remarks"]
+    assert any("hindsight" in remark for remark in remarks)
+    assert any("No style exposures" in remark and "kestrel factors build" in remark for remark in remarks)
