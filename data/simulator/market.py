@@ -102,7 +102,7 @@ class Market:
         quotes = quote(reference, self.carry, shock, self.expected, volatility, bounds, self.streams["quotes"])
         waited = (1 + self.carry) * (1 + shock + self.expected) - 1
         self.carry = np.where(trading, quotes.carry, np.where(listed, waited, self.carry))
-        volume, amount = self.activity.draw(quotes, shock / volatility, floating)
+        volume, amount = self.activity.draw(quotes, shock / volatility, np.log(volatility / self.stocks.volatility), floating)
         self.cents = np.where(trading, quotes.close, before)
         self._write(session, listed, trading, reference, bounds, quotes, floating)
         self.tape.volume[session], self.tape.amount[session] = np.where(trading, volume, 0.0), np.where(trading, amount, 0)

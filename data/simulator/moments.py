@@ -61,18 +61,22 @@ def deviation(x_DN: Floats) -> Floats:
 
 def kurtosis(x_DN: Floats) -> Floats:
     """Excess kurtosis of each column, [N]; 0 is normal.  NaN below FEWEST observations."""
-    count = np.isfinite(x_DN).sum(axis=0)
-    x = x_DN[:, count >= FEWEST]
-    centred = x - np.nanmean(x, axis=0)
-    return np.asarray(np.nanmean(centred**4, axis=0) / np.nanmean(centred**2, axis=0) ** 2 - 3)
+    return _moment(x_DN, 4) - 3
 
 
 def skewness(x_DN: Floats) -> Floats:
     """Skewness of each column, [N].  NaN below FEWEST observations."""
-    count = np.isfinite(x_DN).sum(axis=0)
-    x = x_DN[:, count >= FEWEST]
+    return _moment(x_DN, 3)
+
+
+def _moment(x_DN: Floats, power: int) -> Floats:
+    """Mean of each column's deviations from its mean, in units of their root mean square, to a power, [N]."""
+    enough = np.isfinite(x_DN).sum(axis=0) >= FEWEST
+    x = x_DN[:, enough]
     centred = x - np.nanmean(x, axis=0)
-    return np.asarray(np.nanmean(centred**3, axis=0) / np.nanmean(centred**2, axis=0) ** 1.5)
+    found = np.full(x_DN.shape[1], np.nan)
+    found[enough] = np.nanmean(centred**power, axis=0) / np.nanmean(centred**2, axis=0) ** (power / 2)
+    return found
 
 
 def hill(x_T: Floats, *, share: float) -> float:

@@ -16,11 +16,15 @@ Flags = NDArray[np.bool_]
 
 NO_LIMIT = 2**30  # cents
 OLD = 5  # sessions after listing from which the age of a stock no longer matters to its limits
-OVERNIGHT = 0.2  # share of a session's variance that comes before its open
-TOGETHER = 0.35  # of the overnight noise, what all stocks share
+OVERNIGHT = 0.14  # share of a session's return that comes before its open
+# Variance of the opening's noise, as a share of the session's.  The night and the day after were uncorrelated at OVERNIGHT x (1 - OVERNIGHT);
+# beyond that the day takes back some of what the night did.
+WOBBLE = 0.125
+TOGETHER = 0.35  # of that noise, what all stocks share
+SMOOTH = 0.74  # of the variance after the open, what comes little by little and not at once
 SEALED = 1.03  # a return this far beyond the limit leaves no trade below it
-SLOW, MARKET_SWING = 0.985, 0.4  # persistence of the market's log turnover, and its deviation
-FAST, SWING = 0.94, 0.48  # of each stock's own
+SLOW, MARKET_SWING = 0.985, 0.36  # persistence of the market's log turnover, and its deviation
+FAST, SWING = 0.98, 0.56  # of each stock's own
 _EXAMPLES = {"main": "600000.SH", "chinext": "300001.SZ", "star": "688001.SH", "bse": "920001.BJ"}
 
 
@@ -59,19 +63,19 @@ def quote(
     """Trade one session; every array is [N].
 
     carry: what earlier limits and suspensions kept back, paid in the opening gap.  shock: the session's unpredictable return.
-    drift: the expected return, earned after the open.  volatility: of the shock.  The shock is split so that its parts before and
-    after the open are uncorrelated.  Between open and close the price is a Brownian bridge, whose extremes have a closed form;
+    drift: the expected return, earned after the open.  volatility: of the shock.  Part of the shock shows at the open, under noise
+    that the close knows nothing of.  Between open and close the price is a Brownian bridge, whose extremes have a closed form;
     everything is cut at the limits, and the return cut off is carried to the next session.
     """
     up, down = bounds
     noise = np.sqrt(TOGETHER) * rng.standard_normal() + np.sqrt(1 - TOGETHER) * rng.standard_normal(len(reference))
     high_u, low_u = rng.random((2, len(reference)))
-    night = OVERNIGHT * shock + np.sqrt(OVERNIGHT * (1 - OVERNIGHT)) * volatility * noise
+    night = OVERNIGHT * shock + np.sqrt(WOBBLE) * volatility * noise
     fair = reference * (1 + carry)
     wanted = fair * (1 + shock + drift)
     close = np.clip(np.rint(wanted), np.maximum(down, 1), up)
     opening = np.clip(np.rint(fair * np.maximum(1 + night, 0.2)), np.maximum(down, 1), up)
-    spread = 2 * (1 - OVERNIGHT) * volatility**2
+    spread = 2 * SMOOTH * (1 - OVERNIGHT) * volatility**2
     x, y = np.log(opening), np.log(close)
     high = np.exp(0.5 * (x + y + np.sqrt((y - x) ** 2 - spread * np.log1p(-high_u))))
     low = np.exp(0.5 * (x + y - np.sqrt((y - x) ** 2 - spread * np.log1p(-low_u))))
@@ -94,17 +98,18 @@ class Turnover:
         self.swing = SWING * rng.standard_normal(len(activity))
         self.market = 0.0
 
-    def draw(self, quotes: Quotes, moves: Floats, floating: Floats) -> tuple[Floats, Ints]:
-        """(volume in shares, amount in cents) of a session, [N].  moves: returns in units of each stock's volatility.
+    def draw(self, quotes: Quotes, moves: Floats, heat: Floats, floating: Floats) -> tuple[Floats, Ints]:
+        """(volume in shares, amount in cents) of a session, [N].  moves: returns in units of the volatility expected of each stock.
 
-        Large moves and rises draw volume.  Volume is in lots of 100; amount / volume lies within low..high.
+        heat: log of that volatility against the stock's lasting one.  Volatile times, large moves and rises draw volume.
+        Volume is in lots of 100; amount / volume lies within low..high.
         """
         count = len(floating)
         noise, tilt = self.rng.standard_normal((2, count))
         self.market = SLOW * self.market + MARKET_SWING * np.sqrt(1 - SLOW**2) * self.rng.standard_normal()
         self.swing = FAST * self.swing + SWING * np.sqrt(1 - FAST**2) * self.rng.standard_normal(count)
-        pull = 0.42 * (np.minimum(np.abs(moves), 5.0) - 0.7) + 0.08 * np.clip(moves, -3, 3)
-        level = self.activity + self.market + self.swing + pull + 0.1 * noise
+        pull = 0.5 * (np.minimum(np.abs(moves), 5.0) - 0.6) + 0.1 * np.clip(moves, -3, 3)
+        level = self.activity + self.market + self.swing + 0.5 * heat + pull + 0.1 * noise
         turnover = np.minimum(np.exp(level), 0.6) * np.where(quotes.sealed, 0.1, 1.0)
         volume = np.maximum(np.floor(turnover * floating / 100), 1.0) * 100
         middle = (quotes.open + quotes.high + quotes.low + quotes.close) / 4

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.errors import KestrelError
 from data.members import weights_panel
 from data.panel import Axes, to_panel, to_panels
 from data.simulator import moments
@@ -58,8 +59,12 @@ def statistics(tables: Mapping[str, pl.DataFrame], *, start: date | None = None,
 
 
 def view(tables: Mapping[str, pl.DataFrame], start: date | None, end: date | None, index: str) -> View:
-    """The panels of some tables."""
+    """The panels of some tables; raises KestrelError for a span without bars."""
     bars = tables["bars"].filter(pl.col("date").is_between(start or date.min, end or date.max))
+    if not bars.height:
+        raise KestrelError(
+            f"There are no bars from {start or 'the first'} to {end or 'the last'} day. Name a span that the lake holds: kestrel data show"
+        )
     members = tables["members"].filter(pl.col("index") == index) if "members" in tables else None
     if members is not None:
         bars = bars.join(members.select("symbol").unique(), on="symbol", how="semi")
@@ -121,7 +126,7 @@ def _stocks(found: View) -> Rows:
     z = r / deviation(r)
     return {
         "median volatility a year": median(volatility) * float(np.sqrt(YEAR)),
-        "spread of log volatility": float(np.log(volatility).std()),
+        "spread of log volatility": float(deviation(np.log(volatility)[:, None])[0]),
         "median excess kurtosis": median(moments.kurtosis(r)),
         "median skewness": median(moments.skewness(r)),
         "tail index up": moments.hill(z.ravel(), share=TAIL),

@@ -20,7 +20,7 @@ CODES = {  # ranges of six digits by board; the main board lives on two exchange
     "star": (("SH", 688001, 998),),
     "bse": (("BJ", 920001, 998),),
 }
-USUAL = 0.0178  # idiosyncratic volatility a session, jumps left out, of the median stock
+USUAL = 0.0197  # idiosyncratic volatility a session, jumps left out, of the median stock
 LISTING_RATE = 0.03  # new stocks a year, of those listed
 INDUSTRY_CHANGES = 0.01  # stocks a year
 YOUNG, MATURE = 244, 732  # sessions after which the founders' shares unlock: one and three years
@@ -67,7 +67,7 @@ def universe(settings: SimulationSettings, days: NDArray[np.datetime64], rng: np
     size = rng.standard_normal(count)
     cap = np.exp(np.log(7e9) + 0.95 * size) * np.where(listed_at > 0, 0.6, 1.0)
     cents = np.rint(100 * np.clip(np.exp(np.log(15.0) + 0.5 * rng.standard_normal(count)), 4.0, 150.0)).astype(np.int64)
-    turnover = np.log(0.0105) + 0.75 * rng.standard_normal(count) - 0.25 * size
+    turnover = np.log(0.0090) + 0.62 * rng.standard_normal(count) - 0.25 * size
     return Universe(
         symbols=tuple(symbols),
         names=tuple(company_names(industries, rng)),

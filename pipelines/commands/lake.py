@@ -136,13 +136,17 @@ def migrate_(shared: Context) -> None:
 @click.option("--stocks", default=800, show_default=True, help="Stocks ever listed.")
 @click.option("--years", default=6, show_default=True, help="Length of the history.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--end", type=DAY, default="2026-07-31", show_default=True, help="Last day; earlier years have other rules.")
 @click.option("--alpha", default="all", show_default=True, help="Planted alpha: all, none, or kinds separated by commas.")
+@click.option("--suspended", default=0.004, show_default=True, help="Share of stock-days without trading; 2010 to 2020 had 0.05.")
 @click.option("--minutes", type=DAY, multiple=True, help="A session that gets minute bars; may be repeated.")
-def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str, minutes: tuple[datetime, ...]) -> None:
+def simulate_(
+    shared: Context, stocks: int, years: int, seed: int, end: datetime, alpha: str, suspended: float, minutes: tuple[datetime, ...]
+) -> None:
     """Simulate a market with a known answer into the lake; the answer goes beside it.
 
     \b
-    Example:  kestrel --lake lake-sim data simulate --seed 11
+    Example:  kestrel --lake lake-sim data simulate --seed 11 --end 2020-08-24
     """
     from data.lake import Lake
     from pipelines.console import Bars, say, show
@@ -150,7 +154,8 @@ def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str, m
     from pipelines.simulate import settings_of, simulated
 
     lake = Lake(shared.config().lake)
-    settings = settings_of(stocks=stocks, years=years, seed=seed, alpha=alpha, minutes=minutes)
+    days = [day.date() for day in minutes]
+    settings = settings_of(stocks=stocks, years=years, seed=seed, end=end.date(), alpha=alpha, suspended=suspended, minutes=days)
     if not simulated(lake, settings, track=Bars()):
         say(f"{lake.uri} already holds this market.")
         return
@@ -159,33 +164,41 @@ def simulate_(shared: Context, stocks: int, years: int, seed: int, alpha: str, m
 
 @command(data, "oracle")
 @click.option("--scores", "scores_path", type=click.Path(path_type=Path), help="Scores of your own; default the latest training's.")
+@click.option("--kinds", is_flag=True, help="Show what each planted kind of alpha alone would know, instead of models.")
 @JSON
-def oracle_(shared: Context, scores_path: Path | None, as_json: bool) -> None:
+def oracle_(shared: Context, scores_path: Path | None, kinds: bool, as_json: bool) -> None:
     """Show each model's share of what can be known of a simulated market; more than all of it is look-ahead.
 
     \b
     Example:  kestrel --lake demo/lake --set runs=demo/runs data oracle
     """
     from pipelines.console import show
-    from pipelines.simulate import shares
+    from pipelines.simulate import planted, shares
     from pipelines.trade import scores_file, trained_scores
 
     config = shared.config()
+    lake = shared.lake(config)
+    if kinds:
+        show(shares(lake, config, planted(lake)), title="What was planted", as_json=as_json)
+        return
     source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
-    show(shares(shared.lake(config), config, source), title=f"{source.name} against the oracle", as_json=as_json)
+    show(shares(lake, config, [source.scores]), title=f"{source.name} against the oracle", as_json=as_json)
 
 
 @command(data, "statistics")
 @click.option("--beside", help="Another lake, to stand beside this one.")
+@click.option("--start", type=DAY, help="First day that counts.")
+@click.option("--end", type=DAY, help="Last day that counts.")
 @JSON
-def statistics_(shared: Context, beside: str | None, as_json: bool) -> None:
+def statistics_(shared: Context, beside: str | None, start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Show what a market is like: dispersion, correlation, volatility clustering, tails, turnover, limits, suspensions, tracking.
 
     \b
-    Example:  kestrel --lake lake-sim data statistics --beside lake
+    Example:  kestrel --lake lake-sim data statistics --beside lake --end 2020-08-24
     """
     from data.lake import open_lake
     from pipelines.console import show
     from pipelines.simulate import measured
 
-    show(measured(shared.lake(), open_lake(beside) if beside else None), title="Statistics", as_json=as_json)
+    first, last = (day.date() if day else None for day in (start, end))
+    show(measured(shared.lake(), open_lake(beside) if beside else None, start=first, end=last), title="Statistics", as_json=as_json)
