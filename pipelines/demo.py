@@ -33,8 +33,8 @@ def config_of(folder: Path) -> Config:
         "walk": {"first": date(2023, 8, 1), "train_years": 2, "valid_years": 1, "refit_months": 18, "every": EVERY},
         "train": {"models": ["five_factors", "ridge", "lightgbm_rank", "ranker", "blend"]},
         "model": {
-            "lightgbm_rank": {"leaves": 31, "rate": 0.1, "rounds": 150, "patience": 20},
-            "ranker": {"lookback": 8, "epochs": 3},
+            "lightgbm_rank": {"leaves": 31, "rate": 0.1, "rounds": 150, "patience": 20, "threads": 1},
+            "ranker": {"lookback": 5, "epochs": 3},
             "blend": {"members": ["ridge", "lightgbm_rank", "ranker"]},
         },
         "backtest": {"strategy": {"kind": "topk_buffer", "k": 50, "buffer": 100, "every": 5}},
