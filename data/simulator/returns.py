@@ -2,8 +2,8 @@
 
 Every part is a martingale difference in simple returns (no part's mean depends on a stock), so that with the planted alpha
 switched off nothing foretells a mean; volatility clusters, tails are Student's t, longer downwards for the market and upwards for
-single stocks.  Ranks see a trace: over several sessions gains compound, which lowers the median of volatile stocks, a RankIC of
-volatility with 5 sessions of about -.008.  Symmetric log returns would move the trace into the means.
+single stocks.  Ranks see a trace, a RankIC of volatility with 5 sessions of about -.012, as gains that compound lower the median of
+volatile stocks.  Symmetric log returns would move the trace into the means.
 """
 
 from math import gamma, pi, sqrt
