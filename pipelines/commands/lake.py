@@ -36,6 +36,43 @@ def import_(shared: Context, folder: Path, mapping: Path) -> None:
     show_findings(findings, as_json=False)
 
 
+@command(data, "fetch")
+@click.argument("tables", nargs=-1)
+@click.option("--source", default="auto", show_default=True, help="tushare, baostock, akshare, or auto: the first that answers.")
+@click.option("--since", type=DAY, help="First day of the lake; default the lake's own, else 2015-01-01.")
+@click.option("--until", type=DAY, help="Last day; default the last one that vendors have published.")
+@click.option("--index", default="000905.SH", show_default=True, help="The index whose members are fetched; 'none' for none.")
+@click.option("--symbols", default="", help="Stocks besides, separated by commas; 'all' for every one ever listed.")
+@JSON
+def fetch_(
+    shared: Context, tables: tuple[str, ...], source: str, since: datetime | None, until: datetime | None, index: str, symbols: str, as_json: bool
+) -> None:
+    """Fetch from market-data vendors what the lake lacks; run it again to go on.  TABLES default to all but reports and news.
+
+    \b
+    Example:  kestrel data fetch --since 2015-01-01
+              kestrel data fetch bars reports --source baostock --index none --symbols 600000,000001
+    """
+    from data.fetch import fetch
+    from data.lake import Lake
+    from pipelines.console import Bars, say, show
+    from pipelines.fetch import chain_of, published, wished
+
+    lake = Lake(shared.config().lake)
+    wish = wished(lake, tables, since.date() if since else None, index, symbols)
+    outcome = fetch(lake, chain_of(source), wish, until=until.date() if until else published(), track=Bars())
+    if outcome is None:
+        say(f"{lake.uri} has all there is.")
+        return
+    for note in outcome.notes:
+        say(note)
+    rows = [{"table": name, "rows": count, "version": lake.version(name)} for name, count in outcome.rows.items()]
+    show(rows, title=f"Fetched into {lake.uri} up to {outcome.through}", as_json=as_json)
+    if not as_json:
+        show([{"asked": name, **found} for name, found in outcome.answers.items()], title="Answers by source")
+        show_findings(outcome.findings, as_json=False)
+
+
 @command(data, "check")
 @JSON
 def check_(shared: Context, as_json: bool) -> None:
