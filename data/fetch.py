@@ -21,7 +21,7 @@ from data.ingest import refuse
 from data.lake import Lake
 from data.progress import Track, silent
 from data.sources.chain import Chain, Empty
-from data.sources.source import Span, VendorError
+from data.sources.source import Absent, Span, VendorError
 from data.staging import Staging, beside
 from data.tables import SCHEMA_VERSION, TABLES
 
@@ -203,7 +203,7 @@ class _Run:
 
     def _bars(self, stocks: list[str], securities: pl.DataFrame, days: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Bars, caps, securities and dividends: what follows the lake's last bar of each stock."""
-        spans = stock_spans(self.lake if self.known else None, stocks, securities, Span(self.wish.since, self.until))
+        spans = stock_spans(self.lake if self.known else None, stocks, securities, Sessions.of(days), Span(self.wish.since, self.until))
         found = self._quotes(spans, days)
         if found.height:
             found, left_out = settled(found, securities, list(spans))
@@ -222,25 +222,28 @@ class _Run:
         """Bars of these spans: the commonest one by day where that takes fewer requests, the others by stock."""
         common, count = Counter(spans.values()).most_common(1)[0] if spans else (Span(self.until, self.until), 0)
         sessions = Sessions.of(days).between(*common)
-        frames: list[pl.DataFrame] = []
-        group: set[str] = set()
-        if self.chain.offers("market") and len(sessions) < count:
-            group = {stock for stock, span in spans.items() if span == common}
-            day_by_day = self._by_day(sessions)
-            frames.append(day_by_day.filter(pl.col("symbol").is_in(group)) if day_by_day.height else day_by_day)
-        frames.append(self._gather("bars", [(stock, span) for stock, span in spans.items() if stock not in group]))
+        by_day = self._by_day(sessions) if self.chain.offers("market") and len(sessions) < count else None
+        group = {stock for stock, span in spans.items() if span == common and by_day is not None}
+        frames = [self._gather("bars", [(stock, span) for stock, span in spans.items() if stock not in group])]
+        if by_day is not None and by_day.height:
+            frames.append(by_day.filter(pl.col("symbol").is_in(group)))
         frames = [frame for frame in frames if frame.height]
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
-    def _by_day(self, sessions: Sequence[date]) -> pl.DataFrame:
-        """The whole market, session by session; a last session that no source has yet is left for later."""
-        found = self._gather("market", [(day,) for day in sessions[:-1]], empty="refuse")
+    def _by_day(self, sessions: Sequence[date]) -> pl.DataFrame | None:
+        """The whole market, session by session; a last one that nobody has yet is left for later.  None where stocks must be asked one by one."""
+        frames = []
         try:
-            last = self._gather("market", [(sessions[-1],)], empty="refuse")
-        except VendorError as error:
+            frames.append(self._gather("market", [(day,) for day in sessions[:-1]], empty="refuse"))
+            frames.append(self._gather("market", [(sessions[-1],)], empty="refuse"))
+        except Absent as error:
+            if not frames:
+                raise
             self.notes.append(f"{sessions[-1]} is left out, nobody has it yet. Fetch again later.\n{error}")
-            return found
-        return pl.concat([found, last], how="diagonal_relaxed") if found.height else last
+        except VendorError as error:
+            self.notes.append(f"Stocks were asked one by one, which takes longer.\n{error}")
+            return None
+        return pl.concat([frame for frame in frames if frame.height] or frames, how="diagonal_relaxed")
 
     def _with_suspensions(self, bars: pl.DataFrame, context: pl.DataFrame, securities: pl.DataFrame, asked: list[str]) -> pl.DataFrame:
         """Bars with a row on the last session for the stocks that a source calls suspended; the others without one are named."""

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from data.calendar import Sessions
 from data.lake import Lake
 from data.sources.source import Span
 from data.tables import TABLES
@@ -21,7 +22,7 @@ def after(lake: Lake, name: str, index: str | None = None) -> date | None:
     return None if last is None else last + DAY
 
 
-def stock_spans(lake: Lake | None, stocks: Sequence[str], securities: pl.DataFrame, wished: Span) -> dict[str, Span]:
+def stock_spans(lake: Lake | None, stocks: Sequence[str], securities: pl.DataFrame, sessions: Sessions, wished: Span) -> dict[str, Span]:
     """Of each stock what follows its last bar, all of the wished span where there is none, nothing where it isn't listed then.
 
     lake: None where its bars don't go back as far as is wished.
@@ -33,11 +34,11 @@ def stock_spans(lake: Lake | None, stocks: Sequence[str], securities: pl.DataFra
     spans = {}
     for stock in stocks:
         listed, delisted = listings.get(stock, (None, None))
-        start = lasts[stock] + DAY if stock in lasts else wished.start
-        gone = delisted is not None and delisted <= start
+        left = sessions.between(lasts[stock] + DAY if stock in lasts else wished.start, wished.end)
+        gone = delisted is not None and left and delisted <= left[0]
         to_come = listed is not None and listed > wished.end
-        if start <= wished.end and not gone and not to_come:
-            spans[stock] = Span(start, wished.end)
+        if left and not gone and not to_come:
+            spans[stock] = Span(left[0], wished.end)
     return spans
 
 

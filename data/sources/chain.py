@@ -8,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat
 
-from data.sources.source import Busy, Source, VendorError, quietly
+from data.sources.source import Absent, Busy, Source, VendorError, quietly
 
 Empty = Literal["ask on", "believe", "refuse"]
 
@@ -53,10 +53,10 @@ class Chain:
         """(source, answer) of the first source that has one.
 
         empty: what an answer without rows is worth: 'believe' takes it, 'ask on' takes it where no later source has rows, 'refuse'
-        never does.  Raises VendorError with every source's reason.
+        never does.  Raises VendorError with every source's reason, Absent where one answered and has no rows.
         """
         reasons: list[str] = []
-        nothing: tuple[str, pl.DataFrame] | None = None
+        absent, nothing = False, None
         for source in self.sources:
             if not source.offers(function):
                 continue
@@ -68,6 +68,10 @@ class Chain:
                 continue
             try:
                 answer = self._patiently(source, function, args)
+            except Absent as error:
+                absent = True
+                reasons.append(f"{source.name}: {error}")
+                continue
             except VendorError as error:
                 self._strikes[source.name, function] += 0 if isinstance(error, Busy) else 1
                 reasons.append(f"{source.name}: {error}")
@@ -76,11 +80,13 @@ class Chain:
                 self._strikes[source.name, function] = 0
                 return source.name, answer
             reasons.append(f"{source.name}: gave no rows")
-            nothing = nothing or (source.name, answer)
+            absent, nothing = True, nothing or (source.name, answer)
         if nothing is not None and empty == "ask on":
             return nothing
         what = f"{function}({', '.join(_said(arg) for arg in args)})"
-        raise VendorError(f"No source answers {what}:\n" + "\n".join(f"  {reason}" for reason in dict.fromkeys(reasons) or ["none has it"]))
+        raise (Absent if absent else VendorError)(
+            f"No source answers {what}:\n" + "\n".join(f"  {reason}" for reason in dict.fromkeys(reasons) or ["none has it"])
+        )
 
     def _patiently(self, source: Source, function: str, args: tuple[Any, ...]) -> pl.DataFrame:
         """The source's answer, asked again with growing pauses while it is busy."""

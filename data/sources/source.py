@@ -22,6 +22,10 @@ class VendorError(KestrelError):
     """A source can't answer this question; another may."""
 
 
+class Absent(VendorError):
+    """Who was asked has no rows of what was asked for, at least not yet."""
+
+
 class Busy(VendorError):
     """A source doesn't answer now but may later: overloaded, unreachable, or with an answer cut short.  after: seconds it asks for."""
 
@@ -138,11 +142,11 @@ def read(answer: Any, columns: Columns, who: str) -> pl.DataFrame:
 
 
 def within(frame: pl.DataFrame, span: Span, who: str, column: str = "date") -> pl.DataFrame:
-    """The rows of a span.  Raises VendorError where rows came but none of it: a stale cache answered."""
+    """The rows of a span.  Raises Absent where rows came but none of it: a stale cache answered."""
     kept = frame.filter(pl.col(column).is_between(span.start, span.end))
     if frame.height and not kept.height:
         days = frame[column].sort()
-        raise VendorError(f"{who} answered with {days[0]} to {days[-1]} for {span.start} to {span.end}: a stale cache.")
+        raise Absent(f"{who} answered with {days[0]} to {days[-1]} for {span.start} to {span.end}: a stale cache.")
     return kept
 
 
