@@ -156,9 +156,10 @@ class Tushare(Source):
                 return pl.concat(frames)
 
     def _page(self, api: str, columns: Columns, **asked: Any) -> Any:
-        vendor, secret = package("tushare"), token()
+        secret = token()
         if not secret:
             raise VendorError("Tushare needs a token. Put it into the environment: export TUSHARE_TOKEN=… (it is written nowhere).")
+        vendor = package("tushare")
         fields = ",".join(vendors for vendors, _ in columns.values())
         try:
             found = vendor.pro_api(secret, timeout=30).query(api, fields=fields, **asked)

@@ -16,24 +16,44 @@ def data() -> None:
 
 @command(data, "import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--mapping", required=True, type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
-def import_(shared: Context, folder: Path, mapping: Path) -> None:
-    """Import a folder of CSV or Parquet files.
+@click.option("--mapping", type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
+@click.option("--qlib", is_flag=True, help="The folder is Qlib's: calendars, instruments, features.")
+def import_(shared: Context, folder: Path, mapping: Path | None, qlib: bool) -> None:
+    """Import a folder of CSV or Parquet files by a mapping, or a folder of Qlib's .bin files.
 
     \b
     Example:  kestrel data import $KESTREL_DATA_PACK --mapping examples/pack.toml
+              kestrel data import ~/.qlib/qlib_data/cn_data --qlib
     """
     from data.ingest import import_folder
     from data.lake import Lake
+    from data.sources.qlib import import_qlib
     from pipelines.console import Bars, say, show
 
     lake = Lake(shared.config().lake)
-    written, findings = import_folder(lake, folder, mapping, track=Bars())
+    if qlib == (mapping is not None):
+        raise click.UsageError("Give --mapping FILE, or --qlib, and not both.")
+    written, findings = import_qlib(lake, folder, track=Bars()) if mapping is None else import_folder(lake, folder, mapping, track=Bars())
     if not written:
         say(f"{lake.uri} already holds these files.")
         return
     show([{"table": name, "rows": rows, "version": lake.version(name)} for name, rows in written.items()], title=f"Imported into {lake.uri}")
     show_findings(findings, as_json=False)
+
+
+@command(data, "export")
+@click.option("--qlib", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="A new folder for Qlib's files.")
+def export_(shared: Context, folder: Path) -> None:
+    """Export bars, members and index levels as Qlib's .bin files.
+
+    \b
+    Example:  kestrel data export --qlib exported
+    """
+    from data.sources.qlib import export_qlib
+    from pipelines.console import Bars, show
+
+    counts = export_qlib(shared.lake(), folder, track=Bars())
+    show([{"what": name, "count": count} for name, count in counts.items()], title=f"Exported to {folder}")
 
 
 @command(data, "fetch")
