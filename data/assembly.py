@@ -36,7 +36,8 @@ def with_suspended(bars: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     bars may leave prices null (or 0) where is_trading is false.  days: date.  Rows before a stock's first price are left out.
     """
     spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
-    grid = spans.join(days.select("date"), how="cross").filter(pl.col("date").is_between("first", "last"))
+    here = days.select("date").filter(pl.col("date").is_between(bars["date"].min(), bars["date"].max()))
+    grid = spans.join(here, how="cross").filter(pl.col("date").is_between("first", "last"))
     absent = grid.select("date", "symbol").join(bars, on=["date", "symbol"], how="anti")
     full = pl.concat([bars, absent], how="diagonal").sort("symbol", "date").with_columns(pl.col("is_trading").fill_null(False))
     idle = ~pl.col("is_trading")

@@ -141,13 +141,19 @@ class Baostock(Source):
         changed = found.filter((pl.col("name") != pl.col("name").shift(1).over("symbol", order_by="start")).fill_null(True))
         return changed.with_columns(pl.col("name").str.extract(r"^([A-Z]\d*)").fill_null(pl.col("name")).alias("code"), hindsight=pl.lit(False))
 
+    def close(self) -> None:
+        """Hang up: the server counts connections."""
+        self._package = None
+        with contextlib.suppress(VendorError, AttributeError, OSError):
+            package("baostock.common.context").default_socket.close()
+
     def _ask(self, function: str, *args: Any, **options: Any) -> Any:
         """All rows of a query as text, in a frame of pandas."""
         vendor = self._login()
         try:
             result = getattr(vendor, function)(*args, **options)
         except (OSError, ValueError, IndexError) as error:  # an answer cut in the middle doesn't decode
-            self._package = None
+            self.close()
             raise Busy(f"{function} broke off: {error}.") from None
         if result is None or result.error_code != "0":
             raise self._refused(function, result)
@@ -171,7 +177,7 @@ class Baostock(Source):
     def _refused(self, function: str, result: Any) -> VendorError:
         code, message = (result.error_code, result.error_msg) if result is not None else ("?", "no answer")
         if code == "0" or str(code).startswith(PASSING) or "频繁" in str(message):
-            self._package = None
+            self.close()
             return Busy(f"{function} was cut short ({code}: {message}).")
         return VendorError(f"{function} is refused ({code}: {message}).")
 

@@ -49,6 +49,11 @@ class Chain:
         """Whether any source has this function."""
         return any(source.offers(function) for source in self.sources)
 
+    def close(self) -> None:
+        """Let every source go of its connection."""
+        for source in self.sources:
+            source.close()
+
     def ask(self, function: str, *args: Any, empty: Empty = "ask on") -> tuple[str, pl.DataFrame]:
         """(source, answer) of the first source that has one.
 

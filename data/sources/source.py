@@ -55,6 +55,9 @@ class Source:
         """Whether the vendor has this function."""
         return getattr(type(self), function) is not getattr(Source, function)
 
+    def close(self) -> None:
+        """Let go of what a connection holds."""
+
     def calendar(self, span: Span) -> pl.DataFrame:
         """Sessions: date."""
         raise NotImplementedError

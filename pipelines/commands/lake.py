@@ -1,5 +1,6 @@
 """`kestrel data`: the lake."""
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pipelines.commands.shared import DAY, JSON, Context, command
 
 @click.group()
 def data() -> None:
-    """The lake: import, check, look, query, simulate."""
+    """The lake: fetch, import, export, check, look, query, simulate."""
 
 
 @command(data, "import")
@@ -80,7 +81,8 @@ def fetch_(
 
     lake = Lake(shared.config().lake)
     wish = wished(lake, tables, since.date() if since else None, index, symbols)
-    outcome = fetch(lake, chain_of(source), wish, until=until.date() if until else published(), track=Bars())
+    with closing(chain_of(source)) as chain:
+        outcome = fetch(lake, chain, wish, until=until.date() if until else published(), track=Bars())
     if outcome is None:
         say(f"{lake.uri} has all there is.")
         return
