@@ -1,5 +1,6 @@
 """`kestrel data`: the lake."""
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,29 +12,87 @@ from pipelines.commands.shared import DAY, JSON, Context, command
 
 @click.group()
 def data() -> None:
-    """The lake: import, check, look, query, simulate."""
+    """The lake: fetch, import, export, check, look, query, simulate."""
 
 
 @command(data, "import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--mapping", required=True, type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
-def import_(shared: Context, folder: Path, mapping: Path) -> None:
-    """Import a folder of CSV or Parquet files.
+@click.option("--mapping", type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
+@click.option("--qlib", is_flag=True, help="The folder is Qlib's: calendars, instruments, features.")
+def import_(shared: Context, folder: Path, mapping: Path | None, qlib: bool) -> None:
+    """Import a folder of CSV or Parquet files by a mapping, or a folder of Qlib's .bin files.
 
     \b
     Example:  kestrel data import $KESTREL_DATA_PACK --mapping examples/pack.toml
+              kestrel data import ~/.qlib/qlib_data/cn_data --qlib
     """
     from data.ingest import import_folder
     from data.lake import Lake
+    from data.sources.qlib import import_qlib
     from pipelines.console import Bars, say, show
 
     lake = Lake(shared.config().lake)
-    written, findings = import_folder(lake, folder, mapping, track=Bars())
+    if qlib == (mapping is not None):
+        raise click.UsageError("Give --mapping FILE, or --qlib, and not both.")
+    written, findings = import_qlib(lake, folder, track=Bars()) if mapping is None else import_folder(lake, folder, mapping, track=Bars())
     if not written:
         say(f"{lake.uri} already holds these files.")
         return
     show([{"table": name, "rows": rows, "version": lake.version(name)} for name, rows in written.items()], title=f"Imported into {lake.uri}")
     show_findings(findings, as_json=False)
+
+
+@command(data, "export")
+@click.option("--qlib", "folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="A new folder for Qlib's files.")
+def export_(shared: Context, folder: Path) -> None:
+    """Export bars, members and index levels as Qlib's .bin files.
+
+    \b
+    Example:  kestrel data export --qlib exported
+    """
+    from data.sources.qlib import export_qlib
+    from pipelines.console import Bars, show
+
+    counts = export_qlib(shared.lake(), folder, track=Bars())
+    show([{"what": name, "count": count} for name, count in counts.items()], title=f"Exported to {folder}")
+
+
+@command(data, "fetch")
+@click.argument("tables", nargs=-1)
+@click.option("--source", default="auto", show_default=True, help="tushare, baostock, akshare, or auto: the first that answers.")
+@click.option("--since", type=DAY, help="First day of the lake; default the lake's own, else 2015-01-01.")
+@click.option("--until", type=DAY, help="Last day; default the last one that vendors have published.")
+@click.option("--index", default="000905.SH", show_default=True, help="The index whose members are fetched; 'none' for none.")
+@click.option("--symbols", default="", help="Stocks besides, separated by commas; 'all' for every one ever listed.")
+@JSON
+def fetch_(
+    shared: Context, tables: tuple[str, ...], source: str, since: datetime | None, until: datetime | None, index: str, symbols: str, as_json: bool
+) -> None:
+    """Fetch from market-data vendors what the lake lacks; run it again to go on.  TABLES default to all but reports and news.
+
+    \b
+    Example:  kestrel data fetch --since 2015-01-01
+              kestrel data fetch bars reports --source baostock --index none --symbols 600000,000001
+    """
+    from data.fetch import fetch
+    from data.lake import Lake
+    from pipelines.console import Bars, say, show
+    from pipelines.fetch import chain_of, published, wished
+
+    lake = Lake(shared.config().lake)
+    wish = wished(lake, tables, since.date() if since else None, index, symbols)
+    with closing(chain_of(source)) as chain:
+        outcome = fetch(lake, chain, wish, until=until.date() if until else published(), track=Bars())
+    if outcome is None:
+        say(f"{lake.uri} has all there is.")
+        return
+    for note in outcome.notes:
+        say(note)
+    rows = [{"table": name, "rows": count, "version": lake.version(name)} for name, count in outcome.rows.items()]
+    show(rows, title=f"Fetched into {lake.uri} up to {outcome.through}", as_json=as_json)
+    if not as_json:
+        show([{"asked": name, **found} for name, found in outcome.answers.items()], title="Answers by source")
+        show_findings(outcome.findings, as_json=False)
 
 
 @command(data, "check")
