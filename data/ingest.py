@@ -56,14 +56,13 @@ def write_tables(lake: Lake, tables: abc.Mapping[str, pl.DataFrame], price_basis
     lake.state({"schema_version": str(SCHEMA_VERSION), **basis, **facts})
 
 
-def refuse(findings: list[Finding], where: str) -> None:
-    """Raise ChecksFailed with the blocking findings, if there are any."""
+def refuse(findings: list[Finding], where: str, *, importing: bool = True) -> None:
+    """Raise ChecksFailed with the blocking findings, if there are any.  importing: whether they keep something from being written."""
     worst = blocking(findings)
     if worst:
         lines = "\n".join(f"  {finding.table}: {finding.rows} rows: {finding.why} (first: {finding.first})" for finding in worst)
-        raise ChecksFailed(
-            f"{where} is refused, nothing was written:\n{lines}\nMend the source, or its mapping where a unit or the price basis is wrong."
-        )
+        what = "is refused, nothing was written" if importing else "fails blocking checks"
+        raise ChecksFailed(f"{where} {what}:\n{lines}\nMend the source, or its mapping where a unit or the price basis is wrong.")
 
 
 def fingerprint(folder: Path, mapping: Mapping, mapping_file: Path) -> str:

@@ -37,33 +37,37 @@ def import_(shared: Context, folder: Path, mapping: Path) -> None:
 
 
 @command(data, "check")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Where the page goes; default LAKE.checks.html, for a lake in a folder."
+)
 @JSON
-def check_(shared: Context, as_json: bool) -> None:
+def check_(shared: Context, html: Path | None, as_json: bool) -> None:
     """Check the lake's tables; exit code 3 where a blocking check finds something.
 
     \b
-    Example:  kestrel data check --json
+    Example:  kestrel data check --html checks.html
     """
-    from data.checks import check
     from data.ingest import refuse
-    from data.tables import TABLES
+    from pipelines.checkup import checkup, write_page
+    from pipelines.console import say
 
     lake = shared.lake()
-    findings = check({name: lake.read(name) for name in lake.tables() if name in TABLES}, lake.price_basis)
+    findings = checkup(lake)
     show_findings(findings, as_json=as_json)
-    refuse(findings, lake.uri)
+    page = html or (None if lake.remote else Path(f"{lake.uri}.checks.html"))
+    if page is not None:
+        write_page(page, lake, findings)
+        say(f"Page: {page}")
+    refuse(findings, lake.uri, importing=False)
 
 
 def show_findings(findings: list[Any], *, as_json: bool) -> None:
     """The findings of checks, worst first, or that there are none."""
+    from pipelines.checkup import finding_rows
     from pipelines.console import say, show
 
-    rows = [
-        {"severity": f.severity, "table": f.table, "check": f.check, "rows": f.rows, "share": f.share, "first": f.first, "why": f.why}
-        for f in findings
-    ]
-    if rows or as_json:
-        show(sorted(rows, key=lambda row: row["severity"]), title="Findings", as_json=as_json)
+    if findings or as_json:
+        show(sorted(finding_rows(findings), key=lambda row: row["severity"]), title="Findings", as_json=as_json)
     else:
         say("All checks passed.")
 
@@ -125,7 +129,7 @@ def migrate_(shared: Context) -> None:
     \b
     Example:  kestrel --lake lake data migrate
     """
-    from data.lake import migrate
+    from data.migration import migrate
     from pipelines.console import say
 
     done = migrate(shared.config().lake)
