@@ -1,6 +1,7 @@
 """What goes wrong below a table — a full disk, a lock, another writer, a broken file — as one sentence that says what to do."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,17 @@ def reading(name: str, uri: str, version: int | None) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Turn what keeps a lake from being seen at all into a KestrelError."""
+    try:
+        yield
+    except FAULTS as error:
+        why = _plain(str(error))[-1:] or ["no reason given"]
+        store = " Check AWS_ENDPOINT_URL, AWS_REGION and the credentials." if local(uri) is None else ""
+        raise KestrelError(f"{uri} can't be reached: {why[0]}.{store}") from None
+
+
 def refuse_broken(name: str, table: DeltaTable) -> None:
     """Raise KestrelError where a file of a local table is missing or cut short, or its newest log entry is empty.
 
@@ -87,4 +99,10 @@ def local(uri: str) -> Path | None:
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip().rstrip(".") for line in text.splitlines() if line.strip()), "no reason given")
+    return next(iter(_plain(text)), "no reason given")
+
+
+def _plain(text: str) -> list[str]:
+    """The lines of a message without the colours and arrows of a terminal."""
+    bare = re.sub(r"\x1b\[[0-9;]*m|↳", "", text)
+    return [line.strip().rstrip(".") for line in bare.splitlines() if line.strip()]

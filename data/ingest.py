@@ -20,18 +20,21 @@ from data.tables import SCHEMA_VERSION, TABLES
 from data.validation import schema, typed, validated
 
 ROW = "row of the file"
+MADE = ("calendar", "securities", "news_scores", "scores")  # what Kestrel makes of other tables
 
 
-def import_folder(lake: Lake, folder: Path, mapping_file: Path, *, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
+def import_folder(lake: Lake, folder: Path, mapping_file: Path, *, keep: bool = False, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
     """Import a folder of CSV or Parquet files.  ({table: rows written}, findings); empty where the lake already holds just these files.
 
-    Everything is read, validated and checked before the first table is written.  Raises KestrelError on bad input, ChecksFailed
-    where a blocking check finds something.
+    Everything is read, validated and checked before the first table is written.  Raises KestrelError on bad input and, unless `keep`,
+    where tables of an earlier import would stay beside other bars; ChecksFailed where a blocking check finds something.
     """
     mapping = read_mapping(mapping_file)
     print_ = fingerprint(folder, mapping, mapping_file)
     if lake.has("about") and lake.facts().get("import") == print_ and all(lake.has(name) for name in mapping.tables):
         return {}, []
+    if not keep and "bars" in mapping.tables:
+        refuse_strangers(lake, mapping)
     raw = {name: read_table(folder, name, mapping.tables[name]) for name in track(list(mapping.tables), "read")}
     tables = {name: validated(name, frame) for name, frame in completed(raw, mapping).items()}
     findings = check(tables, mapping.price_basis)
@@ -54,6 +57,16 @@ def write_tables(lake: Lake, tables: abc.Mapping[str, pl.DataFrame], price_basis
     for name in track([name for name in TABLES if name in tables], "write"):
         lake.write(name, tables[name])
     lake.state({"schema_version": str(SCHEMA_VERSION), **basis, **facts})
+
+
+def refuse_strangers(lake: Lake, mapping: Mapping) -> None:
+    """Raise KestrelError where the lake has tables that the mapping doesn't bring: beside other bars they tell of another market."""
+    strangers = [name for name in lake.tables() if name in TABLES and name not in {*mapping.tables, *MADE}]
+    if strangers:
+        raise KestrelError(
+            f"{lake.uri} also holds {', '.join(strangers)} of an earlier import, which this mapping doesn't bring. Import into a lake of its own "
+            "(kestrel --lake OTHER data import ...), map them too, or say that they belong to these bars: --keep"
+        )
 
 
 def refuse(findings: list[Finding], where: str, *, importing: bool = True) -> None:

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import TableNotFoundError
 
 from data.errors import KestrelError
-from data.faults import Conflict, local, reading, refuse_broken, writing
+from data.faults import Conflict, local, reaching, reading, refuse_broken, writing
 from data.tables import OPEN_TABLES, SCHEMA_VERSION, TABLES
 from data.validation import keys, validated
 
@@ -51,7 +51,8 @@ class Lake:
 
     def has(self, name: str) -> bool:
         """Whether the table exists, or existed at the time that the lake is pinned to."""
-        return self.pinned.get(name, 0) >= 0 and bool(DeltaTable.is_deltatable(self.path(name)))
+        with reaching(self.uri):
+            return self.pinned.get(name, 0) >= 0 and bool(DeltaTable.is_deltatable(self.path(name)))
 
     def tables(self) -> list[str]:
         """Names of the tables that exist, in the order of data/tables.py."""

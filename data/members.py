@@ -21,7 +21,7 @@ def weights_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[Floats
     place = {symbol: column for column, symbol in enumerate(axes.symbols)}
     groups = ours.partition_by("date", maintain_order=True)
     starts = [axes.index(group["date"][0]) for group in groups]
-    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)], strict=True):
+    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)][: len(starts)], strict=True):
         columns = [place[symbol] for symbol in group["symbol"] if symbol in place]
         found = group.filter(pl.col("symbol").is_in(list(place)))["weight"].fill_null(1 / group.height).to_numpy()
         weights[start:stop, columns] = found
@@ -39,7 +39,7 @@ def drifted_panel(members: pl.DataFrame, axes: Axes, index: str, close_DN: Float
     last = _carried(close_DN)
     days = members.filter(pl.col("index") == index)["date"].unique().sort()
     starts = sorted({axes.index(day) for day in days if axes.index(day) < len(axes.dates)})
-    for start, stop in zip(starts, [*starts[1:], len(axes.dates)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], len(axes.dates)][: len(starts)], strict=True):
         growth = last[start:stop] / last[start]
         listed[start:stop] *= np.where(np.isfinite(growth), growth, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -3,6 +3,8 @@
 from data.checks import coverage, filings, index, prices, trade
 from data.checks.check import Check, Finding, Tables
 
+__all__ = ["CHECKS", "Check", "Finding", "Tables", "blocking", "check"]
+
 CHECKS: list[Check] = [*prices.CHECKS, *trade.CHECKS, *coverage.CHECKS, *index.CHECKS, *filings.CHECKS]
 
 

@@ -8,6 +8,8 @@ import click
 
 from pipelines.commands.shared import DAY, JSON, Context, command
 
+AT = click.option("--at", help="As it was at a version of the table, or at a moment: 2026-11-20T15:00.")
+
 
 @click.group()
 def data() -> None:
@@ -17,7 +19,8 @@ def data() -> None:
 @command(data, "import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--mapping", required=True, type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
-def import_(shared: Context, folder: Path, mapping: Path) -> None:
+@click.option("--keep", is_flag=True, help="Keep tables of an earlier import that this mapping doesn't bring, beside its bars.")
+def import_(shared: Context, folder: Path, mapping: Path, keep: bool) -> None:
     """Import a folder of CSV or Parquet files.
 
     \b
@@ -28,7 +31,7 @@ def import_(shared: Context, folder: Path, mapping: Path) -> None:
     from pipelines.console import Bars, say, show
 
     lake = Lake(shared.config().lake)
-    written, findings = import_folder(lake, folder, mapping, track=Bars())
+    written, findings = import_folder(lake, folder, mapping, keep=keep, track=Bars())
     if not written:
         say(f"{lake.uri} already holds these files.")
         return
@@ -74,25 +77,27 @@ def show_findings(findings: list[Any], *, as_json: bool) -> None:
 
 @command(data, "show")
 @click.argument("table", required=False)
+@AT
 @JSON
-def show_(shared: Context, table: str | None, as_json: bool) -> None:
+def show_(shared: Context, table: str | None, at: str | None, as_json: bool) -> None:
     """Show what the lake holds, or one table's columns and last rows.
 
     \b
-    Example:  kestrel data show bars
+    Example:  kestrel data show bars --at 3
     """
     from pipelines.console import show
-    from pipelines.look import overview, sample
+    from pipelines.look import overview, sample, travelled
 
-    lake = shared.lake()
+    lake = travelled(shared.lake(), at, table)
     rows = overview(lake) if table is None else sample(lake, table)
     show(rows, title=f"{lake.uri} ({lake.price_basis} prices)" if table is None else table, as_json=as_json)
 
 
 @command(data, "sql")
 @click.argument("statement")
+@AT
 @JSON
-def sql_(shared: Context, statement: str, as_json: bool) -> None:
+def sql_(shared: Context, statement: str, at: str | None, as_json: bool) -> None:
     """Query the lake's tables with one SELECT; it can read nothing else and write nowhere.
 
     \b
@@ -100,8 +105,9 @@ def sql_(shared: Context, statement: str, as_json: bool) -> None:
     """
     from data.query import sql
     from pipelines.console import show
+    from pipelines.look import travelled
 
-    show(sql(shared.lake(), statement).to_dicts(), as_json=as_json)
+    show(sql(travelled(shared.lake(), at), statement).to_dicts(), as_json=as_json)
 
 
 @command(data, "history")
