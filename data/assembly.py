@@ -8,6 +8,7 @@ import polars as pl
 from data import mapping
 from data.completion import completed
 from data.lake import Lake
+from data.reports import numbered
 from data.tables import TABLES
 from data.validation import keys, validated
 
@@ -94,9 +95,13 @@ def ex_days(bars: pl.DataFrame, context: pl.DataFrame) -> dict[str, tuple[date, 
 
 
 def merged(lake: Lake, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Each table whole, as it will be: the lake's rows, with the new ones in place of those of the same key."""
+    """Each table whole, as it will be: the lake's rows, with the new ones in place of those of the same key; reports keep every filing."""
     whole = {}
     for name, frame in tables.items():
+        if name == "reports":
+            filed = [lake.read(name).drop("revision"), frame] if lake.has(name) else [frame]
+            whole[name] = validated(name, numbered(pl.concat(filed, how="diagonal_relaxed"))).sort(keys(name))
+            continue
         new = validated(name, frame)
         old = [lake.read(name)] if lake.has(name) and name != "calendar" else []
         whole[name] = pl.concat([new, *old]).unique(keys(name), keep="first").sort(keys(name))

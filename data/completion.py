@@ -6,9 +6,12 @@ from collections.abc import Callable
 import polars as pl
 
 from data import calendar
+from data.actions import cumulative, with_pre_close
 from data.errors import KestrelError
 from data.limits import with_limits
 from data.mapping import Mapping
+from data.names import is_st, one_code
+from data.reports import numbered
 from data.symbols import board_expr
 from data.validation import refuse_nulls
 
@@ -18,33 +21,37 @@ KNOWN_ALWAYS = ("date", "symbol", "open", "high", "low", "close", "pre_close", "
 
 def completed(raw: dict[str, pl.DataFrame], mapping: Mapping) -> dict[str, pl.DataFrame]:
     """The tables of a lake, with what a source leaves out computed: calendar, securities, adjustment, limits, float shares."""
+    raw = one_code(dict(raw))
     tables = dict(raw)
     tables["calendar"] = calendar.table(raw["calendar"]["date"].drop_nulls().to_list()) if "calendar" in raw else calendar.seed()
     if "bars" in tables:
         refuse_nulls("bars", tables["bars"], [column for column in KNOWN_ALWAYS if column in tables["bars"].columns])
-        bars = on_basis(tables["bars"].sort("symbol", "date"), mapping.price_basis)
+        bars = tables["bars"].sort("symbol", "date")
+        if "names" in tables and "is_st" not in bars.columns:
+            bars = bars.with_columns(is_st(bars, tables["names"]))
+        bars = on_basis(bars, mapping.price_basis, tables.get("dividends"))
         tables["securities"] = with_boards(tables["securities"]) if "securities" in tables else listed(bars)
         ages = sessions_listed(bars, tables["securities"], tables["calendar"])
         tables["bars"] = with_limits(bars, ages, price_basis=mapping.price_basis)
     steps: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
         "caps": lambda frame: with_float_shares(on_price_basis(frame, tables.get("bars"), mapping.price_basis), tables.get("bars")),
         "dividends": one_per_ex_date,
+        "reports": numbered,
         "members": lambda frame: on_sessions(frame, tables["calendar"]),
         "news": with_ids,
     }
     return {name: steps[name](frame) if name in steps else frame for name, frame in tables.items()}
 
 
-def on_basis(bars: pl.DataFrame, price_basis: str) -> pl.DataFrame:
+def on_basis(bars: pl.DataFrame, price_basis: str, dividends: pl.DataFrame | None = None) -> pl.DataFrame:
     """Bars (sorted by symbol, date) whose prices and volume stand on one basis, with adj and raw_close.
 
     Adjusted: volume = amount / vwap with vwap = (high + low + 2 close) / 4, because the shares as traded beside an adjusted price
-    would reveal later dividends and splits.  Raw: prices are rounded to what a tick can hold, and adj grows by close / next pre_close
-    where the source brings none.
+    would reveal later dividends and splits.  Raw: prices are rounded to what a tick can hold; where the source brings none, pre_close is
+    the ex-rights reference price of the dividends, and adj grows by close / next pre_close.
     """
-    before = pl.col("close").shift(1).over("symbol", order_by="date")
     if "pre_close" not in bars.columns:
-        bars = bars.with_columns(before.fill_null(pl.col("open")).alias("pre_close"))
+        bars = with_pre_close(bars, one_per_ex_date(dividends) if dividends is not None and price_basis == "raw" else None)
     vwap = (pl.col("high") + pl.col("low") + 2 * pl.col("close")) / 4
     if "amount" not in bars.columns:
         bars = bars.with_columns((pl.col("volume") * vwap).alias("amount"))
@@ -60,8 +67,7 @@ def on_basis(bars: pl.DataFrame, price_basis: str) -> pl.DataFrame:
     bars = bars.with_columns(pl.col(prices).round(4)).with_columns(pl.col("close").alias("raw_close"))
     if "adj" in bars.columns:
         return bars
-    jump = (before / pl.col("pre_close")).fill_null(1.0)
-    return bars.with_columns(jump.cum_prod().over("symbol", order_by="date").alias("adj"))
+    return bars.with_columns(cumulative().alias("adj"))
 
 
 def listed(bars: pl.DataFrame) -> pl.DataFrame:

@@ -10,10 +10,13 @@ CLOSE = time(15, 0)
 
 def as_of(tables: Mapping[str, pl.DataFrame], day: date) -> dict[str, pl.DataFrame]:
     """Every table cut to the rows known at the close of `day`; the calendar, published years ahead, stays whole."""
-    return {
+    known = {
         name: frame if name == "calendar" else frame.filter(known_by(name, day)).pipe(_AFTERTHOUGHTS.get(name, _same), day)
         for name, frame in tables.items()
     }
+    if "news_scores" in known and "news" in known:
+        known["news_scores"] = known["news_scores"].join(known["news"], on="id", how="semi", maintain_order="left")
+    return known
 
 
 def known_by(name: str, day: date) -> pl.Expr:
@@ -24,9 +27,10 @@ def known_by(name: str, day: date) -> pl.Expr:
         "reports": pl.col("announced_on") < day,  # announced after the close: known the session after
         "dividends": pl.min_horizontal("ex_date", "announced_on") <= day,
         "industries": pl.col("start") <= day,
+        "names": pl.col("start") <= day,
         "minute_bars": pl.col("time") <= close,
         "news": pl.col("published_at") <= close,
-        "news_scores": pl.lit(True),  # they belong to news, which are cut
+        "news_scores": pl.lit(True),  # known with the news that they belong to
     }
     return moments.get(name, pl.col("date") <= day)
 

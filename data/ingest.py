@@ -20,18 +20,21 @@ from data.tables import SCHEMA_VERSION, TABLES
 from data.validation import schema, typed, validated
 
 ROW = "row of the file"
+MADE = ("calendar", "securities", "news_scores", "scores")  # what Kestrel makes of other tables
 
 
-def import_folder(lake: Lake, folder: Path, mapping_file: Path, *, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
+def import_folder(lake: Lake, folder: Path, mapping_file: Path, *, keep: bool = False, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
     """Import a folder of CSV or Parquet files.  ({table: rows written}, findings); empty where the lake already holds just these files.
 
-    Everything is read, validated and checked before the first table is written.  Raises KestrelError on bad input, ChecksFailed
-    where a blocking check finds something.
+    Everything is read, validated and checked before the first table is written.  Raises KestrelError on bad input and, unless `keep`,
+    where tables of an earlier import would stay beside other bars; ChecksFailed where a blocking check finds something.
     """
     mapping = read_mapping(mapping_file)
     print_ = fingerprint(folder, mapping, mapping_file)
     if lake.has("about") and lake.facts().get("import") == print_ and all(lake.has(name) for name in mapping.tables):
         return {}, []
+    if not keep and "bars" in mapping.tables:
+        refuse_strangers(lake, mapping.tables)
     raw = {name: read_table(folder, name, mapping.tables[name]) for name in track(list(mapping.tables), "read")}
     tables = {name: validated(name, frame) for name, frame in completed(raw, mapping).items()}
     findings = check(tables, mapping.price_basis)
@@ -56,14 +59,23 @@ def write_tables(lake: Lake, tables: abc.Mapping[str, pl.DataFrame], price_basis
     lake.state({"schema_version": str(SCHEMA_VERSION), **basis, **facts})
 
 
-def refuse(findings: list[Finding], where: str) -> None:
-    """Raise ChecksFailed with the blocking findings, if there are any."""
+def refuse_strangers(lake: Lake, brought: abc.Collection[str]) -> None:
+    """Raise KestrelError where the lake has tables that an import doesn't bring: beside other bars they tell of another market."""
+    strangers = [name for name in lake.tables() if name in TABLES and name not in {*brought, *MADE}]
+    if strangers:
+        raise KestrelError(
+            f"{lake.uri} also holds {', '.join(strangers)} of an earlier import, which this one doesn't bring. Import into a lake of its own "
+            "(kestrel --lake OTHER data import ...), map them too, or say that they belong to these bars: --keep"
+        )
+
+
+def refuse(findings: list[Finding], where: str, *, importing: bool = True) -> None:
+    """Raise ChecksFailed with the blocking findings, if there are any.  importing: whether they keep something from being written."""
     worst = blocking(findings)
     if worst:
         lines = "\n".join(f"  {finding.table}: {finding.rows} rows: {finding.why} (first: {finding.first})" for finding in worst)
-        raise ChecksFailed(
-            f"{where} is refused, nothing was written:\n{lines}\nMend the source, or its mapping where a unit or the price basis is wrong."
-        )
+        what = "is refused, nothing was written" if importing else "fails blocking checks"
+        raise ChecksFailed(f"{where} {what}:\n{lines}\nMend the source, or its mapping where a unit or the price basis is wrong.")
 
 
 def fingerprint(folder: Path, mapping: Mapping, mapping_file: Path) -> str:

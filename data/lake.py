@@ -1,24 +1,35 @@
-"""The lake: one folder (or object-store prefix) of Delta tables.  Every write is one validated commit; every read can name a version."""
+"""The lake: one folder (or object-store prefix) of Delta tables.  Every write is one validated commit; every read can name a version.
+
+On an object store the URI is all that differs: credentials and endpoint come from the environment (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL), and two writers are kept apart by its conditional writes.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import dataframely as dy
 import polars as pl
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import DeltaTable, WriterProperties
+from deltalake.exceptions import TableNotFoundError
 
 from data.errors import KestrelError
+from data.faults import Conflict, local, reaching, reading, refuse_broken, writing
 from data.tables import OPEN_TABLES, SCHEMA_VERSION, TABLES
 from data.validation import keys, validated
 
 PriceBasis = Literal["raw", "adjusted"]
+ABOUT = "about"
+# Delta forgets versions older than 30 days by default, a run's too; here only `kestrel data vacuum` takes any.
+KEPT = {"delta.logRetentionDuration": "interval 36500 days", "delta.enableExpiredLogCleanup": "false"}
+# Rows lie in the order of their keys, so the statistics of small row groups let a read of some sessions skip all others.
+LAYOUT = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=1 << 17)
+ATTEMPTS = 10  # of a replacement that others' commits overtake
 
 
 class Lake:
-    """The tables under one URI, as they stood when it was opened or as later writes of this object left them.
+    """The tables under one URI.
 
     versions: {table: version} pins tables for time travel; unpinned tables are read at their newest version.
     """
@@ -29,13 +40,19 @@ class Lake:
 
     # -- what is there
 
+    @property
+    def remote(self) -> bool:
+        """Whether the lake lies on an object store."""
+        return local(self.uri) is None
+
     def path(self, name: str) -> str:
         """The URI of a table."""
         return f"{self.uri}/{name}"
 
     def has(self, name: str) -> bool:
-        """Whether the table exists."""
-        return bool(DeltaTable.is_deltatable(self.path(name)))
+        """Whether the table exists, or existed at the time that the lake is pinned to."""
+        with reaching(self.uri):
+            return self.pinned.get(name, 0) >= 0 and bool(DeltaTable.is_deltatable(self.path(name)))
 
     def tables(self) -> list[str]:
         """Names of the tables that exist, in the order of data/tables.py."""
@@ -43,29 +60,49 @@ class Lake:
 
     def version(self, name: str) -> int:
         """The Delta version a read of this table would give."""
-        return self.pinned[name] if name in self.pinned else int(self._open(name).version())
+        return self.pinned[name] if name in self.pinned else int(self.open(name).version())
 
     def versions(self) -> dict[str, int]:
         """{table: version} of everything, to pin a run with."""
         return {name: self.version(name) for name in self.tables()}
 
+    def pin(self) -> "Lake":
+        """This lake as it is now: whatever others write later, every read gives the same rows."""
+        return Lake(self.uri, versions=self.versions() | ({ABOUT: self.version(ABOUT)} if self.has(ABOUT) else {}))
+
+    def at(self, moment: datetime) -> "Lake":
+        """This lake as it was: each table at its newest version committed by then; tables begun later aren't there."""
+        names = [*self.tables(), *([ABOUT] if self.has(ABOUT) else [])]
+        return Lake(self.uri, versions={name: version_at(self.history(name), moment) for name in names})
+
     def history(self, name: str) -> list[dict[str, Any]]:
         """Delta's own log of a table, newest first."""
-        return list(self._open(name).history())
+        table = self.open(name)
+        with reading(name, self.uri, None):
+            return list(table.history())
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable:
+        """The Delta table at a version, by default its newest.  Raises KestrelError where there is none, or its log can't be read."""
+        if version is not None and version < 0:
+            raise KestrelError(f"The lake at {self.uri} had no table '{name}' yet. See: kestrel data history {name}")
+        with reading(name, self.uri, version):
+            try:
+                return DeltaTable(self.path(name), version=version)
+            except TableNotFoundError:
+                raise self._missing(name) from None
 
     # -- reading
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """The table, lazily.  Raises KestrelError where the lake has no such table or version."""
+        """The table, lazily.  Raises KestrelError where the lake has no such table or version, or a file of it is broken."""
         if not self.has(name):
             raise self._missing(name)
-        try:
-            rows = pl.scan_delta(DeltaTable(self.path(name), version=self.pinned.get(name)))  # opened here, so that a missing version is met here
-            # Delta keeps instants in UTC; a table says in which zone it means them.
-            columns = TABLES[name].columns() if name in TABLES else {}
-            return rows.with_columns(pl.col(column).cast(kind.dtype) for column, kind in columns.items() if isinstance(kind, dy.Datetime))
-        except DeltaError as error:
-            raise KestrelError(f"{self.path(name)} can't be read: {error}. See: kestrel data history {name}") from None
+        table = self.open(name, self.pinned.get(name))
+        refuse_broken(name, table)
+        # Delta keeps instants in UTC; a table says in which zone it means them.
+        columns = TABLES[name].columns() if name in TABLES else {}
+        zoned = [pl.col(column).cast(kind.dtype) for column, kind in columns.items() if isinstance(kind, dy.Datetime)]
+        return pl.scan_delta(table).with_columns(zoned)
 
     def read(self, name: str, *, columns: Sequence[str] | None = None, start: date | None = None, end: date | None = None) -> pl.DataFrame:
         """Rows sorted by the table's keys, optionally some columns and sessions start..end, both included."""
@@ -75,80 +112,95 @@ class Lake:
         if end is not None:
             rows = rows.filter(pl.col("date") <= end)
         rows = rows.sort(keys(name))
-        return (rows if columns is None else rows.select(columns)).collect()
+        with reading(name, self.uri, self.pinned.get(name)):
+            return (rows if columns is None else rows.select(columns)).collect()
 
     # -- writing
 
     def write(self, name: str, frame: pl.DataFrame) -> int:
         """Validate and replace the whole table in one commit; returns its version."""
-        valid = validated(name, frame)
-        valid.write_delta(self.path(name), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
-        self.pinned.pop(name, None)
+        self._commit(name, validated(name, frame), schema_mode="overwrite")
         return self.version(name)
 
     def replace(self, name: str, frame: pl.DataFrame, start: date, end: date) -> int:
-        """Validate and replace the sessions start..end in one commit; every other session stays."""
+        """Validate and replace the sessions start..end in one commit; every other session stays, those that others write meanwhile too."""
         if not self.has(name):
             return self.write(name, frame)
         valid = validated(name, frame.filter(pl.col("date").is_between(start, end)))
         where = f"date >= '{start.isoformat()}' AND date <= '{end.isoformat()}'"
-        valid.write_delta(self.path(name), mode="overwrite", delta_write_options={"predicate": where})
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._commit(name, valid, predicate=where)
+                break
+            except Conflict:
+                if attempt == ATTEMPTS:
+                    raise
+        return self.version(name)
+
+    def restore(self, name: str, version: int) -> int:
+        """Make an earlier version the newest again, in a commit of its own; returns its version."""
+        refuse_broken(name, self.open(name, version))
+        table = self.open(name)
+        with writing(name, self.uri):
+            table.restore(version)
         self.pinned.pop(name, None)
         return self.version(name)
+
+    def _commit(self, name: str, frame: pl.DataFrame, **options: str) -> None:
+        """One Delta commit that overwrites all rows, or those of a predicate."""
+        with writing(name, self.uri):
+            settings = {"configuration": KEPT, "writer_properties": LAYOUT, **options}
+            frame.write_delta(self.path(name), mode="overwrite", delta_write_options=settings)
+        self.pinned.pop(name, None)
 
     # -- facts about the whole
 
     def facts(self) -> dict[str, str]:
         """What the lake says of itself: schema_version, price_basis, fingerprints of what was imported."""
-        if not self.has("about"):
+        if not self.has(ABOUT):
             raise KestrelError(f"There is no lake at {self.uri}. Make one: kestrel data import FOLDER --mapping FILE, or: kestrel data simulate")
-        about = pl.read_delta(self.path("about"), version=self.pinned.get("about"))
-        return dict(zip(about["key"].to_list(), about["value"].to_list(), strict=True))
+        about = self.open(ABOUT, self.pinned.get(ABOUT))
+        refuse_broken(ABOUT, about)
+        with reading(ABOUT, self.uri, self.pinned.get(ABOUT)):
+            rows = pl.scan_delta(about).collect()
+        return dict(zip(rows["key"].to_list(), rows["value"].to_list(), strict=True))
 
     def state(self, changes: Mapping[str, str]) -> None:
         """Add to the lake's facts, or change them."""
-        facts = (self.facts() if self.has("about") else {"schema_version": str(SCHEMA_VERSION)}) | dict(changes)
-        pl.DataFrame({"key": sorted(facts), "value": [facts[key] for key in sorted(facts)]}).write_delta(self.path("about"), mode="overwrite")
+        facts = (self.facts() if self.has(ABOUT) else {"schema_version": str(SCHEMA_VERSION)}) | dict(changes)
+        self._commit(ABOUT, pl.DataFrame({"key": sorted(facts), "value": [facts[key] for key in sorted(facts)]}))
 
     @property
     def price_basis(self) -> PriceBasis:
         """'raw' where prices are as traded, 'adjusted' where the vendor sells only adjusted ones."""
         return "adjusted" if self.facts().get("price_basis") == "adjusted" else "raw"
 
-    def _open(self, name: str) -> DeltaTable:
-        try:
-            return DeltaTable(self.path(name))
-        except TableNotFoundError:
-            raise self._missing(name) from None
-
     def _missing(self, name: str) -> KestrelError:
         there = ", ".join(self.tables()) or "nothing"
         return KestrelError(f"The lake at {self.uri} has no table '{name}' (it has: {there}). See: kestrel data show")
 
 
+def version_at(history: Sequence[Mapping[str, Any]], moment: datetime) -> int:
+    """The newest version of a table's history that was committed by then; -1 before the first."""
+    stamp = moment.timestamp() * 1000
+    return max((int(commit["version"]) for commit in history if commit["timestamp"] <= stamp), default=-1)
+
+
 def open_lake(uri: str | Path, *, versions: Mapping[str, int] | None = None) -> Lake:
     """An existing lake of this schema version.  Raises KestrelError where there is none, or one of another version."""
     lake = Lake(uri, versions=versions)
-    found = int(lake.facts().get("schema_version", "0"))
-    if found > SCHEMA_VERSION:
-        raise KestrelError(f"The lake at {uri} has schema {found}; this Kestrel reads {SCHEMA_VERSION}. Upgrade Kestrel.")
-    if found < SCHEMA_VERSION:
-        raise KestrelError(f"The lake at {uri} has schema {found}; this Kestrel reads {SCHEMA_VERSION}. Bring it up: kestrel data migrate")
+    found = schema_of(lake)
+    if found != SCHEMA_VERSION:
+        advice = "Upgrade Kestrel." if found > SCHEMA_VERSION else "Bring it up: kestrel data migrate"
+        raise KestrelError(f"The lake at {uri} has schema {found}; this Kestrel reads {SCHEMA_VERSION}. {advice}")
     return lake
 
 
-def migrate(uri: str | Path) -> list[str]:
-    """Bring an older lake to this schema: columns added since are null, types are widened.  Returns the tables rewritten."""
-    lake = Lake(uri)
-    found = int(lake.facts().get("schema_version", "0"))
-    if found > SCHEMA_VERSION:
-        raise KestrelError(f"The lake at {uri} has schema {found}, newer than this Kestrel's {SCHEMA_VERSION}. Upgrade Kestrel.")
-    if found == SCHEMA_VERSION:
-        return []
-    frames = {name: lake.read(name) for name in lake.tables() if name in TABLES}
-    for name, frame in frames.items():
-        validated(name, frame)  # all of them before the first is written
-    for name, frame in frames.items():
-        lake.write(name, frame)
-    lake.state({"schema_version": str(SCHEMA_VERSION)})
-    return list(frames)
+def schema_of(lake: Lake) -> int:
+    """The schema version that the lake says it has."""
+    said = lake.facts().get("schema_version", "0")
+    if not said.isdecimal():
+        raise KestrelError(
+            f"The lake at {lake.uri} says that its schema is '{said}', which is no number: {lake.path(ABOUT)} was written by other hands."
+        )
+    return int(said)

@@ -37,6 +37,7 @@ COMPUTED = {
     "calendar": ("session",),
     "securities": ("board",),
     "bars": ("pre_close", "amount", "adj", "is_st", "is_trading"),
+    "reports": ("revision",),
     "news": ("id",),
 }
 Unit = Literal["shares", "lots", "CNY", "thousand CNY", "ten thousand CNY", "million CNY", "fraction", "percent"]

@@ -21,12 +21,35 @@ def weights_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[Floats
     place = {symbol: column for column, symbol in enumerate(axes.symbols)}
     groups = ours.partition_by("date", maintain_order=True)
     starts = [axes.index(group["date"][0]) for group in groups]
-    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)], strict=True):
+    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)][: len(starts)], strict=True):
         columns = [place[symbol] for symbol in group["symbol"] if symbol in place]
         found = group.filter(pl.col("symbol").is_in(list(place)))["weight"].fill_null(1 / group.height).to_numpy()
         weights[start:stop, columns] = found
         known[start:stop] = True
     return weights, known
+
+
+def drifted_panel(members: pl.DataFrame, axes: Axes, index: str, close_DN: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """(weight [D, N], known [D]) as `weights_panel`, but moved by prices since each list, so that they are the weights at every close.
+
+    close_DN: adjusted closes; a suspended stock keeps its last, one without any keeps its weight until the next list.  The weights of a
+    session add up to 1 over the members on the axes.
+    """
+    listed, known = weights_panel(members, axes, index)
+    last = _carried(close_DN)
+    days = members.filter(pl.col("index") == index)["date"].unique().sort()
+    starts = sorted({axes.index(day) for day in days if axes.index(day) < len(axes.dates)})
+    for start, stop in zip(starts, [*starts[1:], len(axes.dates)][: len(starts)], strict=True):
+        growth = last[start:stop] / last[start]
+        listed[start:stop] *= np.where(np.isfinite(growth), growth, 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return listed / np.nansum(listed, axis=1, keepdims=True), known
+
+
+def _carried(values_DN: Floats) -> Floats:
+    """Each column with its last finite value in place of NaN; NaN before the first."""
+    rows = np.where(np.isfinite(values_DN), np.arange(len(values_DN))[:, None], 0)
+    return np.take_along_axis(values_DN, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
 def industries_panel(industries: pl.DataFrame, axes: Axes) -> NDArray[np.int64] | None:

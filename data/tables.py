@@ -7,7 +7,7 @@ A column marked `nullable` may be absent in a source; a lake without it lists wh
 
 import dataframely as dy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Calendar(dy.Schema):
@@ -76,12 +76,22 @@ class Caps(dy.Schema):
     pcf_ttm = dy.Float64(nullable=True)
 
 
+class Names(dy.Schema):
+    """What a stock is called from a date on; `former` is the code it traded under until then, where that changed too."""
+
+    symbol = dy.String(primary_key=True)
+    start = dy.Date(primary_key=True)
+    name = dy.String()
+    former = dy.String(nullable=True)
+
+
 class Reports(dy.Schema):
     """Periodic reports, cumulative within the fiscal year as filed; a restatement is an extra row.  Known the session after."""
 
     symbol = dy.String(primary_key=True)
     period_end = dy.Date(primary_key=True)
     announced_on = dy.Date(primary_key=True)
+    revision = dy.Int32(primary_key=True)  # 0 as first filed, then 1, 2, ...: two filings of a day have an order
     revenue = dy.Float64(nullable=True)  # CNY
     net_profit = dy.Float64(nullable=True)
     equity = dy.Float64(nullable=True)
@@ -194,6 +204,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "dividends": Dividends,
     "members": Members,
     "industries": Industries,
+    "names": Names,
     "index_bars": IndexBars,
     "futures_bars": FuturesBars,
     "news": News,

@@ -38,6 +38,8 @@ def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     if required:
         raise KestrelError(f"{name} has no column {', '.join(required)} (it has: {', '.join(frame.columns)}). Map it, or see data/tables.py.")
     full = frame.with_columns(pl.lit(None).alias(column) for column in missing).select(list(columns))
+    # A number that is none is no value: engines disagree on whether it equals itself, sorts last or is skipped.
+    full = full.with_columns(pl.col(column).fill_nan(None) for column in columns if columns[column].nullable and full[column].dtype.is_float())
     full = full.with_columns(_cast(name, full, column, column_type.dtype, table.primary_key()) for column, column_type in columns.items())
     good, failure = table.filter(full, cast=False)
     if len(failure):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from pipelines.commands import upkeep
 from pipelines.commands.desk import desk
 from pipelines.commands.factor import factors
 from pipelines.commands.lake import data
@@ -27,5 +28,7 @@ def main(context: click.Context, file: Path | None, sets: tuple[str, ...], lake_
     context.obj = Context(file, sets, lake_uri)
 
 
+data.add_command(upkeep.vacuum_)
+data.add_command(upkeep.restore_)
 for group in (data, factors, *desk.commands.values()):
     main.add_command(group)

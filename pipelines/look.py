@@ -1,5 +1,6 @@
 """Look: what a lake holds, and what its factors are."""
 
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,19 @@ def overview(lake: Lake) -> list[dict[str, Any]]:
         found = scan.select(what).collect().row(0, named=True)
         rows.append({"table": name, **found, "version": lake.version(name)})
     return rows
+
+
+def travelled(lake: Lake, at: str | None, table: str | None = None) -> Lake:
+    """The lake as it was `at` a version of the table, or at a moment such as 2026-11-20 or 2026-11-20T15:00 (local time)."""
+    if at is None:
+        return lake
+    if table is not None and at.isdecimal():
+        return Lake(lake.uri, versions={table: int(at)})
+    try:
+        return lake.at(datetime.fromisoformat(at).astimezone())
+    except ValueError:
+        wanted = "a version such as 3, or a moment such as 2026-11-20T15:00" if table else "a moment such as 2026-11-20T15:00"
+        raise KestrelError(f"--at {at} is not {wanted}. See: kestrel data history TABLE") from None
 
 
 def sample(lake: Lake, name: str) -> list[dict[str, Any]]:

@@ -12,12 +12,17 @@ from data.errors import KestrelError
 DONE = "results.json"  # its presence means that the run is finished
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file whole or not at all."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(value, indent=1, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, default=str, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -34,6 +34,7 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     The model is the one that the latest training chose on its validation dates, fitted on dates before `day`.
     Raises KestrelError for a date without data, and for positions that can't be read.
     """
+    lake = lake.pin()
     sessions = Sessions.of(lake.read("calendar"))
     there = lake.scan("factors").select(pl.col("date").unique().sort()).collect()["date"].to_list()
     day = day or there[-1]

@@ -23,6 +23,7 @@ from pipelines.config import Config, stored
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
 from pipelines.train import seed_scores
+from pipelines.versions import record
 
 TABLES = ("calendar", "bars", "securities", "dividends", "index_bars")
 OVER_SEEDS = (
@@ -72,6 +73,7 @@ def market_of(lake: Lake, config: Config) -> Market:
 
 def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silent) -> tuple[Path, bool]:
     """Trade every model's scores.  (the run's folder, whether anything was done)"""
+    lake = lake.pin()
     versions = {name: lake.version(name) for name in TABLES if lake.has(name)}
     key = digest({"source": source.digest, "versions": versions, **config.model_dump(mode="json", include={"backtest", "rules"})})
     folder = Path(config.runs) / f"backtest-{key}"
@@ -85,6 +87,7 @@ def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silen
         rows.append({"model": model, **figures(result, index_bars, market, config), **over_seeds(source, model, index_bars, market, config)})
     write_frame(folder / "scores.parquet", source.scores)
     write_json(folder / "config.json", config.model_dump(mode="json"))
+    record(folder, lake)
     write_json(folder / DONE, {"source": source.name, "span": [result.dates[0], result.dates[-1]], "models": rows})
     return folder, True
 

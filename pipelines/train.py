@@ -22,6 +22,7 @@ from models.walk import correlations, scores
 from pipelines.config import Config
 from pipelines.prepare import current_factors, dataset_of, digest
 from pipelines.runs import DONE, read_json, write_frame, write_json
+from pipelines.versions import record
 
 BASELINE = "five_factors"
 
@@ -76,6 +77,7 @@ def train(lake: Lake, config: Config, *, track: Track = silent) -> tuple[Path, b
 
     Raises KestrelError where the config and the data don't fit together.
     """
+    lake = lake.pin()
     folder = folder_of(lake, config)
     if (folder / DONE).is_file():
         return folder, False
@@ -83,6 +85,7 @@ def train(lake: Lake, config: Config, *, track: Track = silent) -> tuple[Path, b
     walk = folds(dataset.axes, config.walk, reach=config.labels.reach)
     write_json(folder / "config.json", config.model_dump(mode="json"))
     write_json(folder / "identity.json", identity(lake, config))
+    record(folder, lake)
     write_json(folder / "folds.json", [_described(fold, dataset) for fold in walk])
     jobs = [Job(fold, model, seed, folder) for fold in walk for model in in_order(config.train.models) for seed in seeds_of(model, config)]
     for job in track(jobs, "train"):

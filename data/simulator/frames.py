@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.reports import numbered
 from data.simulator.actions import UNIT
 from data.simulator.index import INDEX, Index
 from data.simulator.market import PRICES, Tape
@@ -13,6 +14,7 @@ from data.simulator.statements import ITEMS, Filings
 from data.simulator.universe import Universe
 from data.simulator.vocabulary import INDUSTRIES
 from data.symbols import BOARDS
+from data.validation import validated
 
 Days = NDArray[np.datetime64]
 
@@ -96,7 +98,7 @@ def reports(found: Filings, tape: Tape, days: Days, stocks: Universe) -> pl.Data
             **{item: pl.Series(found.values[kept, place]) for place, item in enumerate(ITEMS)},
         }
     )
-    return frame.sort("symbol", "period_end", "announced_on")
+    return validated("reports", numbered(frame))
 
 
 def dividends(tape: Tape, days: Days, stocks: Universe) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from data.assembly import with_suspended
 from data.checks import Finding, check
 from data.completion import completed
 from data.errors import KestrelError
-from data.ingest import refuse, write_tables
+from data.ingest import refuse, refuse_strangers, write_tables
 from data.lake import Lake
 from data.progress import Track, silent
 from data.symbols import symbol
@@ -112,12 +112,15 @@ def _spans(members: pl.DataFrame, last: date) -> pl.DataFrame:
 # -- in
 
 
-def import_qlib(lake: Lake, folder: Path, *, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
+def import_qlib(lake: Lake, folder: Path, *, keep: bool = False, track: Track = silent) -> tuple[dict[str, int], list[Finding]]:
     """Import a Qlib folder; ({table: rows}, findings).
 
-    Raises KestrelError on a broken folder, ChecksFailed where a blocking check finds something.
+    Raises KestrelError on a broken folder and, unless `keep`, where tables of an earlier import would stay beside other bars;
+    ChecksFailed where a blocking check finds something.
     """
     raw, basis = read_qlib(folder, track=track)
+    if not keep:
+        refuse_strangers(lake, raw)
     tables = {name: validated(name, frame) for name, frame in completed(raw, mapping.Mapping(price_basis=basis, tables={})).items()}
     findings = check(tables, basis)
     refuse(findings, str(folder))

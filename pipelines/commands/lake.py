@@ -9,6 +9,8 @@ import click
 
 from pipelines.commands.shared import DAY, JSON, Context, command
 
+AT = click.option("--at", help="As it was at a version of the table, or at a moment: 2026-11-20T15:00.")
+
 
 @click.group()
 def data() -> None:
@@ -19,7 +21,8 @@ def data() -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--mapping", type=click.Path(path_type=Path), help="TOML that says which file becomes which table.")
 @click.option("--qlib", is_flag=True, help="The folder is Qlib's: calendars, instruments, features.")
-def import_(shared: Context, folder: Path, mapping: Path | None, qlib: bool) -> None:
+@click.option("--keep", is_flag=True, help="Keep tables of an earlier import that this one doesn't bring, beside its bars.")
+def import_(shared: Context, folder: Path, mapping: Path | None, qlib: bool, keep: bool) -> None:
     """Import a folder of CSV or Parquet files by a mapping, or a folder of Qlib's .bin files.
 
     \b
@@ -34,7 +37,10 @@ def import_(shared: Context, folder: Path, mapping: Path | None, qlib: bool) -> 
     lake = Lake(shared.config().lake)
     if qlib == (mapping is not None):
         raise click.UsageError("Give --mapping FILE, or --qlib, and not both.")
-    written, findings = import_qlib(lake, folder, track=Bars()) if mapping is None else import_folder(lake, folder, mapping, track=Bars())
+    if mapping is None:
+        written, findings = import_qlib(lake, folder, keep=keep, track=Bars())
+    else:
+        written, findings = import_folder(lake, folder, mapping, keep=keep, track=Bars())
     if not written:
         say(f"{lake.uri} already holds these files.")
         return
@@ -96,58 +102,64 @@ def fetch_(
 
 
 @command(data, "check")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Where the page goes; default LAKE.checks.html, for a lake in a folder."
+)
 @JSON
-def check_(shared: Context, as_json: bool) -> None:
+def check_(shared: Context, html: Path | None, as_json: bool) -> None:
     """Check the lake's tables; exit code 3 where a blocking check finds something.
 
     \b
-    Example:  kestrel data check --json
+    Example:  kestrel data check --html checks.html
     """
-    from data.checks import check
     from data.ingest import refuse
-    from data.tables import TABLES
+    from pipelines.checkup import checkup, write_page
+    from pipelines.console import say
 
     lake = shared.lake()
-    findings = check({name: lake.read(name) for name in lake.tables() if name in TABLES}, lake.price_basis)
+    findings = checkup(lake)
     show_findings(findings, as_json=as_json)
-    refuse(findings, lake.uri)
+    page = html or (None if lake.remote else Path(f"{lake.uri}.checks.html"))
+    if page is not None:
+        write_page(page, lake, findings)
+        say(f"Page: {page}")
+    refuse(findings, lake.uri, importing=False)
 
 
 def show_findings(findings: list[Any], *, as_json: bool) -> None:
     """The findings of checks, worst first, or that there are none."""
+    from pipelines.checkup import finding_rows
     from pipelines.console import say, show
 
-    rows = [
-        {"severity": f.severity, "table": f.table, "check": f.check, "rows": f.rows, "share": f.share, "first": f.first, "why": f.why}
-        for f in findings
-    ]
-    if rows or as_json:
-        show(sorted(rows, key=lambda row: row["severity"]), title="Findings", as_json=as_json)
+    if findings or as_json:
+        show(sorted(finding_rows(findings), key=lambda row: row["severity"]), title="Findings", as_json=as_json)
     else:
         say("All checks passed.")
 
 
 @command(data, "show")
 @click.argument("table", required=False)
+@AT
 @JSON
-def show_(shared: Context, table: str | None, as_json: bool) -> None:
+def show_(shared: Context, table: str | None, at: str | None, as_json: bool) -> None:
     """Show what the lake holds, or one table's columns and last rows.
 
     \b
-    Example:  kestrel data show bars
+    Example:  kestrel data show bars --at 3
     """
     from pipelines.console import show
-    from pipelines.look import overview, sample
+    from pipelines.look import overview, sample, travelled
 
-    lake = shared.lake()
+    lake = travelled(shared.lake(), at, table)
     rows = overview(lake) if table is None else sample(lake, table)
     show(rows, title=f"{lake.uri} ({lake.price_basis} prices)" if table is None else table, as_json=as_json)
 
 
 @command(data, "sql")
 @click.argument("statement")
+@AT
 @JSON
-def sql_(shared: Context, statement: str, as_json: bool) -> None:
+def sql_(shared: Context, statement: str, at: str | None, as_json: bool) -> None:
     """Query the lake's tables with one SELECT; it can read nothing else and write nowhere.
 
     \b
@@ -155,8 +167,9 @@ def sql_(shared: Context, statement: str, as_json: bool) -> None:
     """
     from data.query import sql
     from pipelines.console import show
+    from pipelines.look import travelled
 
-    show(sql(shared.lake(), statement).to_dicts(), as_json=as_json)
+    show(sql(travelled(shared.lake(), at), statement).to_dicts(), as_json=as_json)
 
 
 @command(data, "history")
@@ -184,7 +197,7 @@ def migrate_(shared: Context) -> None:
     \b
     Example:  kestrel --lake lake data migrate
     """
-    from data.lake import migrate
+    from data.migration import migrate
     from pipelines.console import say
 
     done = migrate(shared.config().lake)

@@ -121,7 +121,14 @@ def tables() -> dict[str, pl.DataFrame]:
     )
     found = completed({"bars": bars, "calendar": pl.DataFrame({"date": DAYS})}, Mapping(price_basis="raw", tables={}))
     found["members"] = pl.DataFrame({"date": days[0], "index": "000905.SH", "symbol": names, "weight": 1 / 500})
-    filed = {"symbol": names[:1], "period_end": [date(2020, 12, 31)], "announced_on": [date(2021, 3, 2)], "revenue": [1e9], "net_profit": [1e8]}
+    filed = {
+        "symbol": names[:1],
+        "period_end": [date(2020, 12, 31)],
+        "announced_on": [date(2021, 3, 2)],
+        "revision": [0],
+        "revenue": [1e9],
+        "net_profit": [1e8],
+    }
     found["reports"] = pl.DataFrame(filed)
     paid = {"symbol": names[:1], "ex_date": [CASH_DAY], "cash": [0.5], "bonus": [0.0], "transfer": [0.0], "announced_on": [date(2021, 2, 26)]}
     found["dividends"] = pl.DataFrame(paid)

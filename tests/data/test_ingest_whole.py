@@ -34,7 +34,7 @@ def put(folder: Path, name: str, frame: pl.DataFrame) -> None:
 def test_a_wrong_unit_is_refused_by_the_checks_and_nothing_is_written(lake: Lake, vendor: Path, quotes: pl.DataFrame) -> None:
     put(vendor, "bars.csv", quotes.with_columns(pl.col("volume") / 100))
     with pytest.raises(
-        ChecksFailed, match=r"(?s)is refused, nothing was written:\n  bars: 34 rows: amount / volume lies outside low\.\.high.*map its unit"
+        ChecksFailed, match=r"(?s)is refused, nothing was written:\n  bars: 34 rows: amount / volume misses the price by a power of ten.*map its unit"
     ) as error:
         imported(lake, vendor)
     assert error.value.exit_code == 3

@@ -50,7 +50,28 @@ def test_importing_the_pack_again_does_nothing(pack_lake: Lake, pack: Path) -> N
 def test_no_check_blocks_the_pack_and_its_known_gaps_are_told(pack_lake: Lake) -> None:
     found = check({name: pack_lake.read(name) for name in ("calendar", "bars", "members", "dividends")}, "adjusted")
     assert blocking(found) == []
-    assert {finding.check for finding in found} == {"single returns beyond limits", "gaps", "members", "members with bars", "dividends"}
+    assert {finding.check: finding.rows for finding in found} == {
+        "high and low": 3,  # three closes of 2019-03-27 above their high
+        "returns beyond limits": 81,  # relistings and share reform
+        "gaps": 4,
+        "members": 1,  # 499 names on 2019-01-02
+        "members with bars": 211,  # 12 of 950 members have no prices
+        "dividends": 21,  # announced on the ex-date itself, before 1996
+    }
+
+
+def test_no_check_blocks_the_large_stocks_and_their_known_gaps_are_told(imported: Callable[[str], Lake]) -> None:
+    lake = imported("pack_hs300")
+    found = check({name: lake.read(name) for name in lake.tables()}, "raw")
+    assert blocking(found) == []
+    assert {finding.check: finding.rows for finding in found} == {
+        "returns beyond limits": 1,  # 000792.SZ on the day of its relisting, 2021-08-10
+        "close within limits": 1,  # the same row
+        "amount over volume": 3,
+        "frozen ratios": 96,  # the ratios of 2020-02-19 are those of the day before
+        "survivors": 296,  # the file holds stocks that were large in the end
+        "dividends": 21,
+    }
 
 
 def test_the_shares_of_the_lake_hide_what_the_vendors_reveal(pack_lake: Lake) -> None:

@@ -83,3 +83,14 @@ def test_python_variables_are_no_tables(lake: Lake) -> None:
 def test_an_error_in_the_statement_comes_with_the_tables_there_are(lake: Lake) -> None:
     with pytest.raises(KestrelError, match=r"(?s)clsoe.*Tables: .*Columns: kestrel data show TABLE"):
         sql(lake, "SELECT clsoe FROM bars")
+
+
+def test_a_pinned_version_that_is_not_there_is_one_clear_error(lake: Lake) -> None:
+    with pytest.raises(KestrelError, match=r"version 99 of bars at .* can't be read.*kestrel data history bars"):
+        sql(Lake(lake.uri, versions={"bars": 99}), "SELECT 1")
+
+
+def test_a_lake_without_local_files_is_read_through_arrow(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lake, "remote", True)
+    found = sql(lake, "SELECT symbol, count(*) AS n FROM bars WHERE date >= DATE '2021-03-03' GROUP BY symbol ORDER BY symbol LIMIT 2")
+    assert found.rows() == [("600000.SH", 6), ("600001.SH", 6)]

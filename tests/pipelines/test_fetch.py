@@ -28,8 +28,10 @@ class Told(Source):
     volume = 1e5
 
     def bars(self, stock: str, span: Span) -> pl.DataFrame:
-        prices = {"open": 10.0, "high": 10.2, "low": 9.8, "close": 10.0, "pre_close": 10.0, "volume": self.volume, "amount": 1e6}
-        return pl.DataFrame([{"date": day, "symbol": stock, **prices, "is_st": False, "is_trading": True} for day in DAYS])
+        prices = {"open": 10.0, "high": 10.2, "low": 9.8, "close": 10.0, "pre_close": 10.0, "is_st": False, "is_trading": True}
+        sizes = {day: 1 + place for place, day in enumerate(DAYS)}
+        traded = {day: {"volume": self.volume * size, "amount": 1e6 * size} for day, size in sizes.items()}
+        return pl.DataFrame([{"date": day, "symbol": stock, **prices, **traded[day]} for day in DAYS])
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def exchange() -> Exchange:
             volume = float(rng.integers(1_000, 9_000) * 100) if trading else 0.0
             prices = {"open": first_price, "high": high, "low": low, "close": close, "pre_close": before}
             amount = round(volume * (high + low) / 2, 2)
-            told = {"float_shares": held, "pe": 12.5, "is_st": "ST" in STOCKS[stock][0], "is_trading": trading}
+            told = {"float_shares": held, "pe": close / 0.8, "pb": close / 8, "is_st": "ST" in STOCKS[stock][0], "is_trading": trading}
             rows.append({"date": day, "symbol": stock, **prices, "volume": volume, "amount": amount, "adj": adj, **told})
     levels = 5500.0 + np.cumsum(rng.normal(0, 30, len(days)))
     index = pl.DataFrame({"date": days, "open": levels, "high": levels + 5, "low": levels - 5, "close": levels, "close_tr": levels * 1.5})
@@ -119,10 +119,10 @@ class Replay(Source):
         return self._told("securities", pl.DataFrame(rows, schema=kinds, orient="row"))
 
     def bars(self, stock: str, span: Span) -> pl.DataFrame:
-        return self._told("bars", self.exchange.seen(*span, stock).drop("adj", "pe"), stock=stock, span=span)
+        return self._told("bars", self.exchange.seen(*span, stock).drop("adj", "pe", "pb"), stock=stock, span=span)
 
     def market(self, day: date) -> pl.DataFrame:
-        return self._told("market", self.exchange.seen(day, day).drop("adj", "pe"), day=day)
+        return self._told("market", self.exchange.seen(day, day).drop("adj", "pe", "pb"), day=day)
 
     def members(self, index: str, span: Span) -> pl.DataFrame:
         rows = [(span.start, index, stock, 0.25) for stock in ("000001.SZ", "300750.SZ", "600000.SH", "688001.SH")]

@@ -141,7 +141,7 @@ def test_pauses_grow_and_differ_by_seed(exchange: Any, replay: Any, chain: Chain
 
 
 def test_an_empty_answer_is_believed_only_where_nobody_has_more(lake: Lake, exchange: Any, replay: Any, chain: Chained, same_bars: Any) -> None:
-    nothing = exchange.bars.drop("adj", "pe").clear()
+    nothing = exchange.bars.drop("adj", "pe", "pb").clear()
     exchange.faults.append(lambda name, said: nothing if name == "bars" and said["by"] == "first" else None)
     assert fetched(lake, chain(replay("first"), replay("second"))).answers["bars"] == {"second": 7}
     same_bars(lake)
@@ -162,7 +162,7 @@ def test_a_session_that_is_not_published_yet_is_left_out_and_caught_up(
 
 
 def test_one_stock_that_lags_is_caught_up(lake: Lake, exchange: Any, replay: Any, chain: Chained, same_bars: Any) -> None:
-    short = exchange.seen(START, exchange.days[-3], "600000.SH").drop("adj", "pe")
+    short = exchange.seen(START, exchange.days[-3], "600000.SH").drop("adj", "pe", "pb")
     exchange.faults.append(lambda name, said: short if said.get("stock") == "600000.SH" else None)
     outcome = fetched(lake, chain(replay()), until=exchange.days[-2])
     assert f"1 stocks have no bar on {exchange.days[-2]} (first: 600000.SH)" in outcome.notes[0]
@@ -178,7 +178,7 @@ def test_an_earlier_first_day_fetches_the_past(lake: Lake, exchange: Any, replay
 
 
 def test_what_checks_refuse_is_not_written_and_asked_anew(lake: Lake, exchange: Any, replay: Any, chain: Chained) -> None:
-    lots = exchange.bars.drop("adj", "pe").with_columns(pl.col("volume") / 100)
+    lots = exchange.bars.drop("adj", "pe", "pb").with_columns(pl.col("volume") / 100)
     exchange.faults.append(lambda name, said: lots.filter(pl.col("symbol") == said["stock"]) if name == "bars" else None)
     with pytest.raises(ChecksFailed, match="volume is in lots") as error:
         fetched(lake, chain(replay()))

@@ -70,7 +70,7 @@ class FakeTushare(SimpleNamespace):
         rows = (
             self._rows(**asked).filter("is_trading").with_columns(total_share=pl.col("float_shares") / 1e4, float_share=pl.col("float_shares") / 1e4)
         )
-        ratios = rows.with_columns(pe_ttm=pl.col("pe"), pb=pl.lit(1.2), ps_ttm=pl.lit(None, pl.Float64))
+        ratios = rows.with_columns(pe_ttm=pl.col("pe"), ps_ttm=pl.lit(None, pl.Float64))
         return ratios.select("ts_code", "trade_date", "pe_ttm", "pb", "ps_ttm", "total_share", "float_share").to_pandas()
 
     def stk_limit(self, **asked: str) -> pd.DataFrame:
