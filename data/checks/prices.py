@@ -18,9 +18,9 @@ def _beyond_limits(tables: Tables) -> pl.DataFrame:
     """Rows whose return from pre_close no board of any date allows, without an ex-date; listing days left out."""
     age = pl.int_range(pl.len()).over("symbol", order_by="date")
     most = board_expr().replace_strict(WIDEST, return_dtype=pl.Float64)
-    move = (pl.col("close") / pl.col("pre_close") - 1).abs()
+    move = (pl.col("close") - pl.col("pre_close")).abs() - CENT  # of a stock below 0.30 a cent is more than half a point
     ex_date = (pl.col("adj") != before("adj")).fill_null(value=False)
-    return tables["bars"].filter((age >= LISTING) & (move > most) & ~ex_date)
+    return tables["bars"].filter((age >= LISTING) & (move > most * pl.col("pre_close")) & ~ex_date)
 
 
 def _additive(tables: Tables) -> pl.DataFrame:

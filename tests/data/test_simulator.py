@@ -41,7 +41,7 @@ def bars(market: Simulation) -> pl.DataFrame:
 
 
 def test_every_table_is_in_its_schema_and_order(market: Simulation) -> None:
-    assert set(market.tables) == set(TABLES) - {"scores", "minute_bars"}
+    assert set(market.tables) == set(TABLES) - {"scores", "minute_bars", "names"}
     for name, frame in market.tables.items():
         assert frame.height > 0
         assert validated(name, frame).equals(frame), name
