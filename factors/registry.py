@@ -16,7 +16,7 @@ FAMILIES = ("value", "momentum", "size", "sentiment", "technical")
 # What a lake's factor table may hold, and the modules that define it.
 SETS = {
     "library": tuple(f"factors.{family}" for family in FAMILIES),  # and families that users add
-    "alpha158": ("factors.alpha158.definitions",),
+    "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
 }
 
 # Values [D, N] of the factors named, out of the panel's columns: one kernel for many expressions.

@@ -125,8 +125,8 @@ def extremes(tile: Tile, t: int, slab: Slab) -> None:
         each = 1.0 / age
         for j in range(STOCKS):
             top, bottom, here = s[0, j], s[2, j], tile[PER_PRICE, t, j]
-            any_ = top > bottom or top == bottom
-            since_top, since_bottom = s[1, j] if any_ else np.nan, s[3, j] if any_ else np.nan
+            some = top >= bottom  # not so where there is no bar: -inf, +inf
+            since_top, since_bottom = s[1, j] if some else np.nan, s[3, j] if some else np.nan
             found[MAX, j] = top * here
             found[MIN, j] = bottom * here
             found[RSV, j] = ratio(tile[CLOSE, t, j] - bottom, top - bottom) if here == here else np.nan

@@ -1,17 +1,10 @@
-"""Alpha158 as expressions: what each name means, for the registry, the proof and the reader.  (Qlib, Yang et al. 2020)
+"""Alpha158 over windows of 5, 10, 20, 30 and 60 sessions.  One value is enough, two for a spread or a line.  (Qlib, Yang et al. 2020)
 
-The values come from the fused kernel (slabs.py); tests hold both against Qlib's own.  Where Qlib adds 1e-12 to a divisor, lest it be 0,
-`ratio` says 0; where it adds 1 to a volume before the logarithm, nothing is added, so that no feature depends on how shares are counted.
+Where Qlib adds 1e-12 to a divisor, lest it be 0, `ratio` says 0; where it adds 1 to a volume before the logarithm, nothing is added, so that
+no feature depends on how shares are counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from factors.alpha158.names import NAMES, WINDOWS
-from factors.alpha158.slabs import blocks
-from factors.alpha158.tiles import Columns
+from factors.alpha158.features import rolling
 from factors.expressions import Expr
 from factors.operators import (
     absolute,
@@ -24,8 +17,6 @@ from factors.operators import (
     log,
     low,
     maximum,
-    minimum,
-    open_,
     ratio,
     ts_argmax,
     ts_argmin,
@@ -41,38 +32,8 @@ from factors.operators import (
     ts_std,
     ts_sum,
     volume,
-    vwap,
     where,
 )
-from factors.registry import register
-
-Floats = NDArray[np.float64]
-
-
-def fused(columns: Mapping[str, Floats], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """{name: [D, N]} of these features out of the kernel, block by block."""
-    shape = columns["close"].shape
-    given = (columns.get(name, np.full(shape, np.nan)) for name in Columns._fields)
-    found = {name: np.empty(shape, np.float32) for name in names}
-    for lo, x_BFN in blocks(Columns(*(np.ascontiguousarray(values, dtype=np.float64) for values in given))):
-        for name in names:
-            found[name][lo : lo + len(x_BFN)] = x_BFN[:, NAMES.index(name)]
-    return found
-
-
-def feature(define: Callable[[], Expr]) -> Callable[[], Expr]:
-    """Register a feature of the session, its name in capitals."""
-    register(define.__name__.upper(), "alpha158", define.__doc__ or "", define(), fused=fused)
-    return define
-
-
-def rolling(define: Callable[[int], Expr]) -> Callable[[int], Expr]:
-    """Register a feature at each window, its name in capitals with the window behind; the paragraph's "n" becomes the window."""
-    name = define.__name__.strip("_").upper()  # `max` and `min` are words of Python
-    for n in WINDOWS:
-        about = (define.__doc__ or "").replace(" n ", f" {n} ")
-        register(f"{name}{n}", "alpha158", about, define(n), fused=fused)
-    return define
 
 
 def rise(x: Expr) -> Expr:
@@ -98,90 +59,6 @@ def share_of_sessions(condition: Expr, n: int) -> Expr:
 def churn() -> Expr:
     """Absolute return times volume."""
     return absolute(close / delay(close, 1) - 1) * volume
-
-
-# -- the session's candle
-
-
-@feature
-def kmid() -> Expr:
-    """Close less open, over the open."""
-    return (close - open_) / open_
-
-
-@feature
-def klen() -> Expr:
-    """High less low, over the open."""
-    return (high - low) / open_
-
-
-@feature
-def kmid2() -> Expr:
-    """Close less open, over high less low."""
-    return ratio(close - open_, high - low)
-
-
-@feature
-def kup() -> Expr:
-    """Upper shadow over the open."""
-    return (high - maximum(open_, close)) / open_
-
-
-@feature
-def kup2() -> Expr:
-    """Upper shadow over high less low."""
-    return ratio(high - maximum(open_, close), high - low)
-
-
-@feature
-def klow() -> Expr:
-    """Lower shadow over the open."""
-    return (minimum(open_, close) - low) / open_
-
-
-@feature
-def klow2() -> Expr:
-    """Lower shadow over high less low."""
-    return ratio(minimum(open_, close) - low, high - low)
-
-
-@feature
-def ksft() -> Expr:
-    """Twice the close less high and low, over the open: where the session ended within its range."""
-    return (2 * close - high - low) / open_
-
-
-@feature
-def ksft2() -> Expr:
-    """Twice the close less high and low, over high less low."""
-    return ratio(2 * close - high - low, high - low)
-
-
-@feature
-def open0() -> Expr:
-    """Open over close."""
-    return open_ / close
-
-
-@feature
-def high0() -> Expr:
-    """High over close."""
-    return high / close
-
-
-@feature
-def low0() -> Expr:
-    """Low over close."""
-    return low / close
-
-
-@feature
-def vwap0() -> Expr:
-    """Average price over close."""
-    return vwap / close
-
-
-# -- windows of n sessions; one value is enough, two for a spread or a line
 
 
 @rolling
