@@ -33,12 +33,16 @@ def choose(factors: Sequence[Factor], panel: Panel, price_basis: str) -> Choice:
 
 def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> dict[str, NDArray[np.float32]]:
     """{name: [D, N]} of each factor, on the stocks that traded in the session; NaN = null."""
-    compute = Computer(panel, [factor.expr for factor in factors])
+    alone = [factor for factor in factors if factor.fused is None]
+    compute = Computer(panel, [factor.expr for factor in alone])
     found = {}
-    for factor in track(factors, "factors"):
-        whole = np.broadcast_to(compute(factor.expr), panel.axes.shape)
-        found[factor.name] = np.where(panel.trading, whole, np.nan).astype(np.float32)
-    return found
+    for factor in track(alone, "factors"):
+        found[factor.name] = np.broadcast_to(compute(factor.expr), panel.axes.shape).astype(np.float32)
+    for fused in dict.fromkeys(factor.fused for factor in factors if factor.fused is not None):
+        found |= fused(panel.columns, [factor.name for factor in factors if factor.fused is fused])
+    for values in found.values():
+        values[~panel.trading] = np.nan
+    return {factor.name: found[factor.name] for factor in factors}
 
 
 def build(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> pl.DataFrame:

@@ -79,7 +79,7 @@ class Computer:
 
 def window_kernel(expr: Expr, args: list[Floats]) -> Kernel:
     """The kernel of a windowed operator, bound to its arguments."""
-    n, need = (int(param) for param in expr.params)
+    n, need = (int(param) for param in expr.params[:2])
     x = args[0]
     if expr.op == "ema":  # its second parameter, the span, is also the fewest values it takes
         weights = (1 - 2 / (need + 1)) ** np.arange(n - 1, -1, -1.0)
@@ -90,14 +90,19 @@ def window_kernel(expr: Expr, args: list[Floats]) -> Kernel:
         "ts_std": lambda lo, hi, out: kernels.central(x, n, need, 2, lo, hi, out),
         "ts_skew": lambda lo, hi, out: kernels.central(x, n, need, 3, lo, hi, out),
         "ts_kurt": lambda lo, hi, out: kernels.central(x, n, need, 4, lo, hi, out),
-        "ts_max": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, False, lo, hi, out),
-        "ts_min": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, False, lo, hi, out),
-        "ts_argmax": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, True, lo, hi, out),
+        "ts_max": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.VALUE, lo, hi, out),
+        "ts_min": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.VALUE, lo, hi, out),
+        "ts_argmax": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.LATEST, lo, hi, out),
+        "ts_argmin": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.LATEST, lo, hi, out),
+        "ts_first_argmax": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.EARLIEST, lo, hi, out),
+        "ts_first_argmin": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.EARLIEST, lo, hi, out),
+        "ts_quantile": lambda lo, hi, out: kernels.quantile(x, n, need, float(expr.params[2]), lo, hi, out),
         "ts_rank": lambda lo, hi, out: kernels.position(x, n, need, lo, hi, out),
         "ts_corr": lambda lo, hi, out: kernels.pairs(x, args[1], n, need, kernels.CORRELATION, lo, hi, out),
         "ts_beta": lambda lo, hi, out: kernels.pairs(x, args[1], n, need, kernels.SLOPE, lo, hi, out),
         "ts_slope": lambda lo, hi, out: kernels.trend(x, n, need, kernels.SLOPE, lo, hi, out),
         "ts_rsquare": lambda lo, hi, out: kernels.trend(x, n, need, kernels.CORRELATION, lo, hi, out),
+        "ts_residual": lambda lo, hi, out: kernels.trend(x, n, need, kernels.RESIDUAL, lo, hi, out),
         "decay": lambda lo, hi, out: kernels.weighted(x, np.arange(1.0, n + 1), need, lo, hi, out),
     }
     return found[expr.op]
@@ -137,6 +142,7 @@ ELEMENTWISE: dict[str, Callable[..., Floats]] = {
     "sub": np.subtract,
     "mul": np.multiply,
     "div": np.divide,
+    "ratio": lambda x, y: np.where(y == 0, x * 0, x / y),
     "neg": np.negative,
     "log": np.log,
     "abs": np.abs,

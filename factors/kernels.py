@@ -105,9 +105,12 @@ def weighted(x: Floats, weights: Floats, need: int, lo: int, hi: int, out: Float
             out[t, j] = top[j] / bottom[j] if count[j] >= need else np.nan
 
 
+VALUE, LATEST, EARLIEST = 0, 1, 2
+
+
 @njit(cache=True, nogil=True)
-def extreme(x: Floats, n: int, need: int, side: float, position: bool, lo: int, hi: int, out: Floats) -> None:
-    """Largest (side 1) or smallest (-1) of the window, or the sessions since it; the latest of equals."""
+def extreme(x: Floats, n: int, need: int, side: float, what: int, lo: int, hi: int, out: Floats) -> None:
+    """Largest (side 1) or smallest (-1) of the window (VALUE), or the sessions since it: the LATEST or the EARLIEST of equals."""
     width = x.shape[1]
     best, since, count = np.empty(width), np.empty(width), np.empty(width, np.int64)
     for t in range(lo, hi):
@@ -119,12 +122,35 @@ def extreme(x: Floats, n: int, need: int, side: float, position: bool, lo: int, 
                 v = side * x[k, j]
                 if v == v:
                     count[j] += 1
-                    if v >= best[j]:
+                    if v > best[j] or (v == best[j] and what != EARLIEST):
                         best[j] = v
                         since[j] = t - k
         for j in range(width):
-            found = since[j] if position else side * best[j]
+            found = side * best[j] if what == VALUE else since[j]
             out[t, j] = found if count[j] >= need else np.nan
+
+
+@njit(cache=True, nogil=True)
+def quantile(x: Floats, n: int, need: int, share: float, lo: int, hi: int, out: Floats) -> None:
+    """The value at the place share * (count - 1) of the sorted window, linear between two."""
+    ordered = np.empty(n)
+    for t in range(lo, hi):
+        for j in range(x.shape[1]):
+            count = 0
+            for k in range(max(0, t - n + 1), t + 1):
+                v = x[k, j]
+                if v == v:
+                    place = count
+                    while place > 0 and ordered[place - 1] > v:
+                        ordered[place] = ordered[place - 1]
+                        place -= 1
+                    ordered[place] = v
+                    count += 1
+            at = share * max(count - 1, 0)
+            below = int(at)
+            above = min(below + 1, max(count - 1, 0))
+            known = count >= max(need, 1)
+            out[t, j] = ordered[below] + (at - below) * (ordered[above] - ordered[below]) if known else np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -148,12 +174,12 @@ def position(x: Floats, n: int, need: int, lo: int, hi: int, out: Floats) -> Non
             out[t, j] = (below[j] + 0.5 * (equal[j] + 1.0)) / count[j] if here else np.nan
 
 
-CORRELATION, SLOPE = 0, 1
+CORRELATION, SLOPE, RESIDUAL = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
 def pairs(y: Floats, x: Floats, n: int, need: int, what: int, lo: int, hi: int, out: Floats) -> None:
-    """Correlation of y and x, or the slope of y on x, over the sessions of the window that have both."""
+    """Correlation of y and x, the slope of y on x, or y's last residual, over the sessions of the window that have both; two at least."""
     width = x.shape[1]
     mean_y, mean_x, count = np.empty(width), np.empty(width), np.empty(width, np.int64)
     yy, xx, xy = np.empty(width), np.empty(width), np.empty(width)
@@ -193,17 +219,19 @@ def pairs(y: Floats, x: Floats, n: int, need: int, what: int, lo: int, hi: int, 
         for j in range(width):
             flat_y = yy[j] <= count[j] * (1e-14 * top_y[j]) ** 2
             flat_x = xx[j] <= count[j] * (1e-14 * top_x[j]) ** 2
-            if count[j] < max(need, 3) or flat_x or (flat_y and what == CORRELATION):
+            if count[j] < max(need, 2) or flat_x or (flat_y and what == CORRELATION):
                 out[t, j] = np.nan
             elif what == CORRELATION:
                 out[t, j] = min(1.0, max(-1.0, xy[j] / np.sqrt(yy[j] * xx[j])))
-            else:
+            elif what == SLOPE:
                 out[t, j] = xy[j] / xx[j]
+            else:
+                out[t, j] = y[t, j] - mean_y[j] - xy[j] / xx[j] * (x[t, j] - mean_x[j])
 
 
 @njit(cache=True, nogil=True)
 def trend(x: Floats, n: int, need: int, what: int, lo: int, hi: int, out: Floats) -> None:
-    """Least-squares slope of x per session over its window (SLOPE), or the share of its variance the line explains."""
+    """Least-squares slope of x per session over its window (SLOPE), its last RESIDUAL, or the share of its variance the line explains."""
     # Numbered from the window's own start: numbers from the panel's start would round differently on a shorter panel.
     sessions = np.empty((n, x.shape[1]))
     for k in range(n):

@@ -50,6 +50,11 @@ def minimum(x: Expr, y: Expr) -> Expr:
     return Expr("minimum", (x, y), scale=x.scale if x.scale == y.scale else None)
 
 
+def ratio(x: Expr, y: Expr) -> Expr:
+    """X / y; 0 where y is 0 (a share of nothing), null where either is null."""
+    return Expr("ratio", (x, y), scale=(x / y).scale)
+
+
 def where(condition: Expr, then: Expr) -> Expr:
     """`then` where the condition is true, null elsewhere."""
     unmoved = condition.scale is not None and condition.scale.invariant
@@ -85,9 +90,9 @@ def ts_sum(x: Expr, n: int, *, least: int | None = None) -> Expr:
     return _window("ts_sum", x, n, scale=x.scale if x.scale is None or not x.scale.shift else None, least=least)
 
 
-def ts_std(x: Expr, n: int) -> Expr:
+def ts_std(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Sample standard deviation of the last n sessions."""
-    return _window("ts_std", x, n, scale=_spread(x))
+    return _window("ts_std", x, n, scale=_spread(x), least=least)
 
 
 def ts_skew(x: Expr, n: int) -> Expr:
@@ -100,45 +105,61 @@ def ts_kurt(x: Expr, n: int) -> Expr:
     return _window("ts_kurt", x, n, scale=_only_moved(x))
 
 
-def ts_max(x: Expr, n: int) -> Expr:
+def ts_max(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Largest of the last n sessions."""
-    return _window("ts_max", x, n, scale=x.scale)
+    return _window("ts_max", x, n, scale=x.scale, least=least)
 
 
-def ts_min(x: Expr, n: int) -> Expr:
+def ts_min(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Smallest of the last n sessions."""
-    return _window("ts_min", x, n, scale=x.scale)
+    return _window("ts_min", x, n, scale=x.scale, least=least)
 
 
-def ts_argmax(x: Expr, n: int) -> Expr:
-    """Sessions since the largest of the last n; the latest of equals."""
-    return _window("ts_argmax", x, n, scale=_only_moved(x))
+def ts_argmax(x: Expr, n: int, *, earliest: bool = False, least: int | None = None) -> Expr:
+    """Sessions since the largest of the last n; the latest of equals, or the earliest."""
+    return _window("ts_first_argmax" if earliest else "ts_argmax", x, n, scale=_only_moved(x), least=least)
 
 
-def ts_rank(x: Expr, n: int) -> Expr:
+def ts_argmin(x: Expr, n: int, *, earliest: bool = False, least: int | None = None) -> Expr:
+    """Sessions since the smallest of the last n; the latest of equals, or the earliest."""
+    return _window("ts_first_argmin" if earliest else "ts_argmin", x, n, scale=_only_moved(x), least=least)
+
+
+def ts_rank(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Rank of the current value among the last n sessions, in (0, 1]; null where the current value is."""
-    return _window("ts_rank", x, n, scale=_only_moved(x))
+    return _window("ts_rank", x, n, scale=_only_moved(x), least=least)
 
 
-def ts_corr(x: Expr, y: Expr, n: int) -> Expr:
+def ts_quantile(x: Expr, n: int, share: float, *, least: int | None = None) -> Expr:
+    """The value below which a share of the last n sessions lies; linear between the two values beside it."""
+    return _window("ts_quantile", x, n, scale=x.scale, least=least, more=(float(share),))
+
+
+def ts_corr(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
     """Pearson correlation over the sessions of the last n that have both; null without spread in either."""
-    return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y))
+    return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y), least=_three(n, least))
 
 
 def ts_beta(y: Expr, x: Expr, n: int) -> Expr:
     """Slope of y on x over the sessions of the last n that have both; null without spread in x."""
     a, b = _spread(y), _spread(x)
-    return _window("ts_beta", y, n, other=x, scale=None if a is None or b is None else Scale(power=a.power - b.power))
+    scale = None if a is None or b is None else Scale(power=a.power - b.power)
+    return _window("ts_beta", y, n, other=x, scale=scale, least=_three(n, None))
 
 
-def ts_slope(x: Expr, n: int) -> Expr:
+def ts_slope(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Least-squares slope of x per session over the last n."""
-    return _window("ts_slope", x, n, scale=_spread(x))
+    return _window("ts_slope", x, n, scale=_spread(x), least=_three(n, least))
 
 
-def ts_rsquare(x: Expr, n: int) -> Expr:
+def ts_rsquare(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Share of the variance of x that a straight line over the last n sessions explains."""
-    return _window("ts_rsquare", x, n, scale=_only_moved(x))
+    return _window("ts_rsquare", x, n, scale=_only_moved(x), least=_three(n, least))
+
+
+def ts_residual(x: Expr, n: int, *, least: int | None = None) -> Expr:
+    """X less the end of a straight line through its last n sessions; null where x is."""
+    return _window("ts_residual", x, n, scale=_spread(x), least=_three(n, least))
 
 
 def ema(x: Expr, span: int) -> Expr:
@@ -151,10 +172,17 @@ def decay(x: Expr, n: int, *, least: int | None = None) -> Expr:
     return _window("decay", x, n, scale=x.scale, least=least)
 
 
-def _window(op: str, x: Expr, n: int, *, scale: Scale | None, other: Expr | None = None, least: int | None = None) -> Expr:
+def _window(
+    op: str, x: Expr, n: int, *, scale: Scale | None, other: Expr | None = None, least: int | None = None, more: tuple[float, ...] = ()
+) -> Expr:
     """A windowed operator: null where fewer than `least` of the n sessions hold a value, by default half of them."""
     args = (x,) if other is None else (x, other)
-    return Expr(op, args, (n, (n + 1) // 2 if least is None else least), scale=scale, reach=n - 1)
+    return Expr(op, args, (n, (n + 1) // 2 if least is None else least, *more), scale=scale, reach=n - 1)
+
+
+def _three(n: int, least: int | None) -> int:
+    """Half of the sessions, three at least: two points are always on a line."""
+    return max((n + 1) // 2, 3) if least is None else least
 
 
 # -- over the stocks of each session

@@ -1,25 +1,42 @@
 """The registry: every factor by name, with its family, its paragraph and its expression."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import cleandoc
+
+import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from factors.expressions import COLUMNS, Expr
 
 FAMILIES = ("value", "momentum", "size", "sentiment", "technical")
 
+# What a lake's factor table may hold, and the modules that define it.
+SETS = {
+    "library": tuple(f"factors.{family}" for family in FAMILIES),  # and families that users add
+    "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
+}
+
+# Values [D, N] of the factors named, out of the panel's columns: one kernel for many expressions.
+Fused = Callable[[Mapping[str, NDArray[np.float64]], Sequence[str]], dict[str, NDArray[np.float32]]]
+
 
 @dataclass(frozen=True)
 class Factor:
-    """A named expression.  raw_only: it means the price as traded, so it exists on raw prices alone."""
+    """A named expression.
+
+    raw_only: it means the price as traded, so it exists on raw prices alone.  fused: the kernel that gives its values together with those
+    of its kin; the expression says what they are.
+    """
 
     name: str
     family: str
     about: str
     expr: Expr
     raw_only: bool = False
+    fused: Fused | None = field(default=None, compare=False)
 
     def unavailable(self, columns: Collection[str], price_basis: str) -> str | None:
         """Why a panel with these columns can't feed the factor; None where it can."""
@@ -33,40 +50,49 @@ _REGISTRY: dict[str, Factor] = {}
 
 
 def factor(family: str, *, raw_only: bool = False) -> Callable[[Callable[[], Expr]], Callable[[], Expr]]:
-    """Register the decorated function's expression under the function's name.
+    """Register the decorated function's expression under the function's name; see register."""
+
+    def under_its_name(define: Callable[[], Expr]) -> Callable[[], Expr]:
+        register(define.__name__, family, define.__doc__ or "", define(), raw_only=raw_only)
+        return define
+
+    return under_its_name
+
+
+def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool = False, fused: Fused | None = None) -> None:
+    """Register an expression under a name.
 
     Raises KestrelError where the name is taken, or where the value depends on the level of an adjusted price: such a price is only
     known up to a constant that later dividends and splits decide, so the factor would look ahead.
     """
-
-    def register(define: Callable[[], Expr]) -> Callable[[], Expr]:
-        expr = define()
-        name = define.__name__
-        if name in _REGISTRY and _REGISTRY[name].expr != expr:
-            raise KestrelError(f"A factor named {name} exists already: {_REGISTRY[name].expr}. Rename yours.")
-        if not raw_only and (expr.scale is None or not expr.scale.invariant):
-            raise KestrelError(
-                f"Factor {name} = {expr} moves when a stock's price history is multiplied by a constant: it depends on the price level, or "
-                "mixes adjusted columns with raw ones. Divide by a price of the same stock, or declare it raw_only."
-            )
-        _REGISTRY[name] = Factor(name, family, cleandoc(define.__doc__ or ""), expr, raw_only)
-        return define
-
-    return register
+    if name in _REGISTRY and _REGISTRY[name].expr != expr:
+        raise KestrelError(f"A factor named {name} exists already: {_REGISTRY[name].expr}. Rename yours.")
+    if not raw_only and (expr.scale is None or not expr.scale.invariant):
+        raise KestrelError(
+            f"Factor {name} = {expr} moves when a stock's price history is multiplied by a constant: it depends on the price level, or "
+            "mixes adjusted columns with raw ones. Divide by a price of the same stock, or declare it raw_only."
+        )
+    _REGISTRY[name] = Factor(name, family, cleandoc(about), expr, raw_only, fused)
 
 
-def library() -> dict[str, Factor]:
-    """Every registered factor: the five families in order, whatever was imported first, then families that users added."""
-    for family in FAMILIES:
-        import_module(f"factors.{family}")
+def library(sets: Iterable[str] = ("library",)) -> dict[str, Factor]:
+    """The factors of these sets, in their order; of the library, the five families in order and then those that users added."""
+    found: dict[str, Factor] = {}
     place = {family: number for number, family in enumerate(FAMILIES)}
-    return {found.name: found for found in sorted(_REGISTRY.values(), key=lambda found: place.get(found.family, len(place)))}
+    for name in sets:
+        for module in SETS[name]:
+            import_module(module)
+        mine = [one for one in _REGISTRY.values() if (one.family if one.family in SETS else "library") == name]
+        found |= {one.name: one for one in sorted(mine, key=lambda one: place.get(one.family, len(place)))}
+    return found
 
 
-def select(names: Collection[str] | None = None) -> list[Factor]:
-    """Factors by name, all of them by default.  Raises KestrelError for a name that isn't registered."""
-    known = library()
-    unknown = [name for name in names or () if name not in known]
+def select(names: Collection[str] | None = None, *, sets: Iterable[str] = ("library",)) -> list[Factor]:
+    """Factors of all sets by name, or those of the sets given.  Raises KestrelError for a name that isn't registered."""
+    if names is None:
+        return list(library(sets).values())
+    known = library(SETS)
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise KestrelError(f"There is no factor {', '.join(unknown)}. List them: kestrel factors list")
-    return [known[name] for name in known if names is None or name in names]
+    return [known[name] for name in known if name in names]

@@ -17,6 +17,7 @@ from backtest.strategies import Strategy, TopkBuffer
 from data.errors import KestrelError
 from data.rules import Rules, exchange_rules
 from factors.clean import CleanSettings
+from factors.registry import SETS
 from models.folds import WalkSettings
 from models.labels import LabelSettings
 from models.registry import KINDS
@@ -40,10 +41,20 @@ class Universe(Settings):
 
 
 class Factors(Settings):
-    """Which factors models read; none named means all that the lake can feed."""
+    """Which sets of factors are built, and which of their factors models read; none named means all that the lake can feed."""
 
+    sets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("library",)
     names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     clean: CleanSettings = CleanSettings()
+
+    @field_validator("sets")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in SETS:
+                near = get_close_matches(name, SETS, n=1)
+                raise ValueError(f"'{name}' is not a set of factors. " + (f"Did you mean {near[0]}?" if near else f"There are {', '.join(SETS)}."))
+        return names
 
 
 class Train(Settings):

@@ -8,7 +8,7 @@ import polars as pl
 from data.errors import KestrelError
 from data.lake import Lake
 from factors.panel import TABLES as FACTOR_TABLES
-from factors.registry import library
+from factors.registry import SETS, library
 
 SAMPLE = 10
 
@@ -44,10 +44,10 @@ def sample(lake: Lake, name: str) -> list[dict[str, Any]]:
 
 
 def factor_rows(uri: str, family: str | None) -> list[dict[str, Any]]:
-    """Every factor with what it needs; where there is a lake, whether it has that."""
+    """Every factor of the library, or of a family of any set, with what it needs; where there is a lake, whether it has that."""
     columns, basis = _columns(Lake(uri))
     rows = []
-    for factor in library().values():
+    for factor in library(SETS).values() if family else library().values():
         if family in (None, factor.family):
             reason = factor.unavailable(columns, basis) if columns is not None else None
             state = {} if columns is None else {"available": f"unavailable: {reason}" if reason else "yes"}
@@ -55,7 +55,7 @@ def factor_rows(uri: str, family: str | None) -> list[dict[str, Any]]:
                 {"name": factor.name, "family": factor.family, "lookback": factor.expr.lookback, **state, "about": factor.about.split("\n")[0]}
             )
     if not rows:
-        families = ", ".join(dict.fromkeys(factor.family for factor in library().values()))
+        families = ", ".join(dict.fromkeys(factor.family for factor in library(SETS).values()))
         raise KestrelError(f"There is no family '{family}'. There are: {families}.")
     return rows
 

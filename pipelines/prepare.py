@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -23,7 +23,9 @@ from models.dataset import Dataset, stack
 from models.labels import COLUMNS, labels
 from pipelines.config import Config, Universe
 
-FACTORS_KEY = "factors"  # the lake's fact that says what its factor table was built from
+# The lake's facts that say what its factor table was built from, and which sets of factors it holds.
+FACTORS_KEY = "factors"
+SETS_KEY = "factor_sets"
 
 
 def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
@@ -31,24 +33,24 @@ def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
     return {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
 
 
-def build_factors(lake: Lake, *, track: Track = silent) -> tuple[build.Choice, bool]:
-    """Build the factor table unless it is current.  (what was available, whether anything was built)"""
+def build_factors(lake: Lake, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[build.Choice, bool]:
+    """Build the factor table of these sets unless it is current.  (what was available, whether anything was built)"""
     versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
-    factors = registry.select()
+    factors = registry.select(sets=sets)
     if lake.has("factors") and lake.facts().get(FACTORS_KEY) == build.key(factors, versions):
         names = set(lake.scan("factors").collect_schema().names())
         return build.Choice([factor for factor in factors if factor.name in names], {}), False
     panel = build_panel(tables_of(lake))
     choice = build.choose(factors, panel, lake.price_basis)
     lake.write("factors", build.build(choice.available, panel, track=track))
-    lake.state({FACTORS_KEY: build.key(factors, versions)})
+    lake.state({FACTORS_KEY: build.key(factors, versions), SETS_KEY: " ".join(sets)})
     return choice, True
 
 
 def current_factors(lake: Lake) -> str:
     """The key of the factor table; raises KestrelError where it is missing or older than the tables it came from."""
     versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
-    key = build.key(registry.select(), versions)
+    key = build.key(registry.select(sets=lake.facts().get(SETS_KEY, "library").split()), versions)
     if not lake.has("factors"):
         raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
     if lake.facts().get(FACTORS_KEY) != key:
@@ -88,12 +90,18 @@ def dataset_of(lake: Lake, config: Config, *, start: date | None = None, end: da
 
 
 def chosen_names(config: Config, there: list[str]) -> list[str]:
-    """The factors that models read: the config's, or all; raises KestrelError for one that the table lacks."""
+    """The factors that models read: the config's, or all of its sets; raises KestrelError for a factor or a set that the table lacks."""
     wanted = config.factors.names
     missing = [name for name in wanted or () if name not in there]
     if missing:
         raise KestrelError(f"factors.names lists {', '.join(missing)}, which this lake's factor table lacks. See: kestrel factors list")
-    return [name for name in there if wanted is None or name in wanted]
+    if wanted is not None:
+        return [name for name in there if name in wanted]
+    for name in config.factors.sets:
+        if registry.library([name]).keys().isdisjoint(there):
+            raise KestrelError(f"This lake's factor table lacks the set {name} of factors.sets. Run kestrel factors build with the same config.")
+    sought = registry.library(config.factors.sets)
+    return [name for name in there if name in sought]
 
 
 def clean_panels(

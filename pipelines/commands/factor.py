@@ -49,16 +49,18 @@ def show_factor(shared: Context, name: str) -> None:
 
 
 @command(factors, "build")
-def build_(shared: Context) -> None:
-    """Compute every factor that the lake can feed; does nothing where they are current.
+@config_option
+def build_(shared: Context, file: Path | None) -> None:
+    """Compute every factor of factors.sets that the lake can feed; does nothing where they are current.
 
     \b
-    Example:  kestrel factors build
+    Example:  kestrel --set 'factors.sets=["library", "alpha158"]' factors build
     """
     from pipelines.console import Bars, say
     from pipelines.prepare import build_factors
 
-    choice, built = build_factors(shared.lake(), track=Bars())
+    config = shared.config(file)
+    choice, built = build_factors(shared.lake(config), sets=config.factors.sets, track=Bars())
     say(f"{len(choice.available)} factors {'built' if built else 'are current'}.")
     for name, reason in choice.unavailable.items():
         say(f"  unavailable: {name} {reason}")
@@ -89,8 +91,9 @@ def evaluate_(shared: Context, names: tuple[str, ...], file: Path | None, as_jso
 
 @command(factors, "prove")
 @click.argument("names", nargs=-1)
+@config_option
 @click.option("--dates", default=3, show_default=True, help="Sessions to cut and poison at.")
-def prove_(shared: Context, names: tuple[str, ...], dates: int) -> None:
+def prove_(shared: Context, names: tuple[str, ...], file: Path | None, dates: int) -> None:
     """Prove that factors don't look ahead: cut and poison all that comes later, rescale each stock's prices, and compare.
 
     \b
@@ -99,7 +102,8 @@ def prove_(shared: Context, names: tuple[str, ...], dates: int) -> None:
     from pipelines.console import Bars, say
     from pipelines.evaluate import prove_on
 
-    proved, breaches = prove_on(shared.lake(), names, dates, track=Bars())
+    config = shared.config(file)
+    proved, breaches = prove_on(shared.lake(config), names, dates, sets=config.factors.sets, track=Bars())
     if breaches:
         lines = "\n".join(f"  {b.factor}: {b.change} moves {b.day} {b.symbol} from {b.before:g} to {b.after:g}" for b in breaches)
         raise KestrelError(f"{len(breaches)} breaches:\n{lines}\nThe factor reads what is not known yet, or mixes price bases.")

@@ -27,16 +27,19 @@ def rank_of_last(window: Floats) -> float:
     return float(stats.rankdata(seen)[-1] / len(seen))
 
 
-def since_latest(window: Floats, best: Callable[[Floats], float]) -> float:
-    return float(len(window) - 1 - np.flatnonzero(window == best(window))[-1])
+def since(window: Floats, best: Callable[[Floats], float], which: int) -> float:
+    """Sessions since the extreme: the latest of equals (which = -1) or the earliest (0)."""
+    return float(len(window) - 1 - np.flatnonzero(window == best(window))[which])
 
 
 def line(window: Floats, what: str) -> float:
-    """Slope, or explained share, of a line through the values over their places."""
+    """Slope, explained share or last residual of a line through the values over their places."""
     places = np.flatnonzero(np.isfinite(window)).astype(float)
     seen = window[np.isfinite(window)]
-    if len(seen) < 3:
+    if len(seen) < 2:
         return NAN
+    if what == "residual":
+        return float(window[-1] - np.polyval(np.polyfit(places, seen, 1), len(window) - 1))
     if flat(seen):
         return 0.0 if what == "slope" else NAN
     return float(np.polyfit(places, seen, 1)[0]) if what == "slope" else float(np.corrcoef(places, seen)[0, 1] ** 2)
@@ -56,13 +59,17 @@ KERNELS: dict[str, tuple[Callable[..., None], Reference]] = {
         lambda x, n, need, *rest: kernels.central(x, n, need, 4, *rest),
         finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.kurtosis(v)),
     ),
-    "largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, False, *rest), np.nanmax),
-    "smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, False, *rest), np.nanmin),
-    "since largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, True, *rest), lambda w: since_latest(w, np.nanmax)),
-    "since smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, True, *rest), lambda w: since_latest(w, np.nanmin)),
+    "largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.VALUE, *rest), np.nanmax),
+    "smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.VALUE, *rest), np.nanmin),
+    "since largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.LATEST, *rest), lambda w: since(w, np.nanmax, -1)),
+    "since smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.LATEST, *rest), lambda w: since(w, np.nanmin, -1)),
+    "since first largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.EARLIEST, *rest), lambda w: since(w, np.nanmax, 0)),
+    "since first smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.EARLIEST, *rest), lambda w: since(w, np.nanmin, 0)),
+    "quantile": (lambda x, n, need, *rest: kernels.quantile(x, n, need, 0.3, *rest), finite(lambda v: float(np.quantile(v, 0.3)))),
     "rank": (kernels.position, rank_of_last),
     "slope": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.SLOPE, *rest), lambda w: line(w, "slope")),
     "fit": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.CORRELATION, *rest), lambda w: line(w, "fit")),
+    "residual": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.RESIDUAL, *rest), lambda w: line(w, "residual")),
 }
 
 
@@ -109,7 +116,7 @@ def test_correlation_and_slope_of_two_take_the_sessions_that_have_both(seed: int
     def pair(a: Floats, b: Floats, what: str) -> float:
         both = np.isfinite(a) & np.isfinite(b)
         a, b = a[both], b[both]
-        if len(a) < 3 or flat(b) or (flat(a) and what == "correlation"):
+        if len(a) < 2 or flat(b) or (flat(a) and what == "correlation"):
             return NAN
         return float(np.corrcoef(a, b)[0, 1]) if what == "correlation" else float(np.polyfit(b, a, 1)[0])
 

@@ -219,3 +219,28 @@ def test_compounds_say_what_they_are(computed: Computed) -> None:
 )
 def test_the_lookback_counts_the_earlier_sessions_that_are_read(expr: Expr, lookback: int) -> None:
     assert expr.lookback == lookback
+
+
+def test_a_ratio_of_nothing_is_nothing_and_of_the_unknown_unknown(computed: Computed) -> None:
+    top, bottom = np.array([[1.0, 0.0, 3.0, NAN]]), np.array([[4.0, 0.0, 0.0, 0.0]])
+    assert computed(op.ratio(x, y), close=top, open=bottom)[0] == pytest.approx([0.25, 0.0, 0.0, NAN], nan_ok=True)
+    assert computed(op.ratio(y, x), close=np.array([[NAN]]), open=np.array([[1.0]]))[0] == pytest.approx([NAN], nan_ok=True)
+
+
+def test_quantiles_first_extremes_and_residuals_by_hand(computed: Computed) -> None:
+    values = np.array([[5.0], [1.0], [5.0], [1.0]])
+    assert computed(op.ts_quantile(x, 4, 0.5), close=values)[3, 0] == 3.0
+    assert computed(op.ts_quantile(x, 4, 0.1), close=values)[3, 0] == 1.0
+    assert computed(op.ts_argmax(x, 4, earliest=True), close=values)[3, 0] == 3
+    assert computed(op.ts_argmax(x, 4), close=values)[3, 0] == 1
+    assert computed(op.ts_argmin(x, 4, earliest=True), close=values)[3, 0] == 2
+    assert computed(op.ts_argmin(x, 4), close=values)[3, 0] == 0
+    line = np.polyfit(range(4), values[:, 0], 1)
+    assert computed(op.ts_residual(x, 4), close=values)[3, 0] == pytest.approx(1 - np.polyval(line, 3))
+
+
+def test_a_line_needs_three_sessions_unless_told_otherwise(computed: Computed) -> None:
+    values = np.array([[5.0], [1.0], [3.0]])
+    for operator in (op.ts_slope, op.ts_rsquare, op.ts_residual):
+        assert np.isfinite(computed(operator(x, 3), close=values)[:, 0]).tolist() == [False, False, True]
+        assert np.isfinite(computed(operator(x, 3, least=2), close=values)[:, 0]).tolist() == [False, True, True]

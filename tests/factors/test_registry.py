@@ -103,3 +103,16 @@ def test_unknown_names_are_refused_and_the_order_is_the_librarys() -> None:
     assert [one.name for one in select(["turnover_20", "reversal_20"])] == ["reversal_20", "turnover_20"]
     assert select() == list(library().values())
     assert select([]) == []
+
+
+def test_sets_are_apart_and_their_factors_are_found_by_name_all_the_same() -> None:
+    assert set(library()).isdisjoint(library(["alpha158"]))
+    assert list(library(["alpha158", "library"]))[-1] == list(library())[-1]
+    assert [one.name for one in select(["KMID", "reversal_20"])] == ["reversal_20", "KMID"]
+    assert len(select(sets=["alpha158"])) == 158
+
+
+def test_a_kernel_shared_by_kin_is_no_part_of_what_a_factor_is() -> None:
+    one = select(["KMID"])[0]
+    assert one.fused is not None
+    assert one == Factor(one.name, one.family, one.about, one.expr)

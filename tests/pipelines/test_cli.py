@@ -165,6 +165,24 @@ def test_factors_that_a_lake_cannot_feed_say_what_they_need(run: Run, vendor: Pa
     assert rows["reversal_20"]["available"] == "yes"
 
 
+def test_a_set_of_factors_is_built_on_request_and_read_as_the_config_says(run: Run, vendor: Path, tmp_path: Path) -> None:
+    import_(run, vendor)
+    assert run("factors", "build").exit_code == 0
+    listed = json.loads(run("factors", "list", "--family", "alpha158", "--json").stdout)
+    assert len(listed) == 158
+    lacking = run("--set", 'factors.sets=["alpha158"]', "factors", "evaluate")
+    assert lacking.exit_code == 1
+    assert "lacks the set alpha158" in lacking.output
+    built = run("--set", 'factors.sets=["alpha158"]', "factors", "build")
+    assert "158 factors built" in built.output
+    again = run("--set", 'factors.sets=["alpha158"]', "factors", "build")
+    assert "158 factors are current" in again.output
+    table = Lake(tmp_path / "lake").read("factors")
+    assert table["KMID"].to_list() == pytest.approx([0.1 / 10.0, 0.1 / 10.1])
+    assert run("factors", "prove", "KMID", "MA5", "--dates", "1").exit_code == 0
+    assert "Place of the highest high" in run("factors", "show", "IMAX20").output
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from pipelines.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     heavy = "print([m for m in ('torch', 'polars', 'lightgbm', 'mlflow', 'numba', 'plotly', 'pandas') if m in sys.modules], file=sys.stderr)"

@@ -65,3 +65,9 @@ def test_a_stored_config_takes_overrides_through_the_same_check(tmp_path: Path) 
     assert changed.backtest.simulation.deal == "close"
     with pytest.raises(KestrelError, match=r"Did you mean backtest\.simulation"):
         stored(tmp_path / "config.json", Config(), sets=["backtest.simulatio={}"])
+
+
+def test_sets_of_factors_are_known_by_name() -> None:
+    assert load(sets=['factors.sets=["library", "alpha158"]']).factors.sets == ("library", "alpha158")
+    with pytest.raises(KestrelError, match=r"'alpha185' is not a set of factors\. Did you mean alpha158"):
+        load(sets=['factors.sets=["alpha185"]'])
