@@ -158,6 +158,15 @@ def test_a_lake_of_an_older_schema_asks_to_migrate_and_then_opens(lake: Lake, ta
     assert found.equals(tables["bars"].with_columns(raw_close=pl.lit(None, pl.Float64)))
 
 
+def test_reports_of_the_first_schema_get_their_revisions(lake: Lake) -> None:
+    filed = {"symbol": ["600000.SH"] * 2, "period_end": [date(2020, 12, 31)] * 2, "announced_on": [date(2021, 3, 30), date(2021, 8, 28)]}
+    first = pl.DataFrame({**filed, "revenue": [1.0, 2.0], "net_profit": [1.0, 1.5]})
+    first.write_delta(lake.path("reports"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+    lake.state({"schema_version": "1"})
+    assert "reports" in migrate(lake.uri)
+    assert open_lake(lake.uri).read("reports")["revision"].to_list() == [0, 1]
+
+
 def test_migrating_again_changes_nothing(lake: Lake) -> None:
     before = lake.versions()
     assert migrate(lake.uri) == []
