@@ -1,5 +1,6 @@
 """Report: one account of a backtest as an HTML page with plots, and the same numbers as JSON."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from backtest.strategies import due
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
-from data.members import industries_panel, weights_panel
+from data.members import drifted_panel, industries_panel
 from data.panel import Axes, to_panel, to_panels
 from factors.evaluate import quantile_returns
 from factors.judge import daily_rank_ic
@@ -110,22 +111,31 @@ def _signals(scores_DN: np.ndarray, prices_DN: np.ndarray, dates: tuple[Any, ...
 def _exposures(lake: Lake, result: Result, index: str) -> Exposures | None:
     """The book against the index at every close, from values of that close; None where the lake doesn't know the index's members."""
     axes = Axes(result.dates, result.symbols)
-    if not lake.has("members"):
-        return None
-    members = lake.read("members", end=axes.dates[-1])
-    begins = members.filter((pl.col("index") == index) & (pl.col("date") <= axes.dates[0]))["date"].max()  # older members are out of force
-    index_DN, known_D = weights_panel(members if begins is None else members.filter(pl.col("date") >= begins), axes, index)
+    b_DN, known_D = _index_weights(lake, axes, index)
     if not known_D.any():
         return None
     w_DN = result.shares_DN * np.nan_to_num(result.price_DN) / result.nav_D[:, None]
-    b_DN = np.where(known_D[:, None], np.nan_to_num(index_DN), np.nan)
-    b_DN /= b_DN.sum(axis=1, keepdims=True)
-    remarks = ["The index stands at the latest weights known at each close."]
+    remarks = ["The index stands at its latest published weights, moved by prices since."]
     if not known_D.all():
         remarks.append(f"Its members are unknown on {int((~known_D).sum())} of {len(known_D)} sessions, which stay empty.")
     styles, words = _styles(lake, axes)
     groups_DN, groups, origin = _industries(lake, axes)
     return exposures(axes.dates, w_DN, b_DN, styles, groups_DN=groups_DN, groups=groups, remarks=[*remarks, *words, *origin])
+
+
+def _index_weights(lake: Lake, axes: Axes, index: str) -> tuple[np.ndarray, np.ndarray]:
+    """(weights [D, N] at every close, 0 outside the index and NaN where nobody knows it; known [D])."""
+    if not lake.has("members"):
+        return np.full(axes.shape, np.nan), np.zeros(len(axes.dates), dtype=bool)
+    members = lake.read("members", end=axes.dates[-1]).filter(pl.col("index") == index)
+    in_force = members.filter(pl.col("date") <= axes.dates[0])["date"]
+    begins: date = in_force.sort()[-1] if len(in_force) else axes.dates[0]  # older lists are out of force
+    bars = lake.read("bars", columns=["date", "symbol", "close", "adj"], start=begins, end=axes.dates[-1])
+    whole = Axes(tuple(bars["date"].unique().sort()), axes.symbols)
+    panels = to_panels(bars, ["close", "adj"], whole)
+    weights_DN, known_D = drifted_panel(members.filter(pl.col("date") >= begins), whole, index, panels["close"] * panels["adj"])
+    last = slice(len(whole.dates) - len(axes.dates), None)
+    return np.where(known_D[last, None], np.nan_to_num(weights_DN[last]), np.nan), known_D[last]
 
 
 def _styles(lake: Lake, axes: Axes) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -67,7 +67,7 @@ def planted(lake: Lake) -> Iterator[pl.DataFrame]:
 def shares(lake: Lake, config: Config, scores: Iterable[pl.DataFrame]) -> list[dict[str, Any]]:
     """A row a model: its 5-session IC and RankIC, the oracle's on the same rows, and its share of them.  scores: frames with a model each or more."""
     oracle, bars = answer(lake), lake.read("bars", columns=list(BARS))
-    members = lake.read("members").filter(pl.col("index") == config.universe.index)
+    members = lake.read("members").filter(pl.col("index") == config.universe.index) if config.universe.members == "index" else None
     return [row for frame in scores for row in recovered(frame, oracle, bars, members=members).fill_nan(None).to_dicts()]
 
 

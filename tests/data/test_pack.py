@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from data.errors import ChecksFailed
 from data.history import as_of
 from data.ingest import import_folder
 from data.lake import Lake
-from data.members import weights_panel
+from data.members import drifted_panel, weights_panel
 from data.panel import Axes, to_panel
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -125,6 +126,26 @@ def test_additively_adjusted_bars_are_refused_with_their_findings_and_nothing_is
     assert "a price at or below zero comes of additive adjustment" in message
     assert "returns that no price limit allows" in message
     assert not Path(lake.uri).exists()
+
+
+def test_weights_moved_by_prices_come_nearer_to_the_next_list_than_those_left_alone(pack_lake: Lake) -> None:
+    members, bars = pack_lake.read("members"), pack_lake.read("bars", columns=["date", "symbol", "close"], start=date(2015, 1, 1))
+    days = tuple(bars["date"].unique().sort())
+    lists = members["date"].unique().sort().to_list()
+    apart: list[tuple[float, float]] = []
+    for first, second in pairwise(lists):
+        axes = Axes(tuple(day for day in days if first <= day <= second), tuple(bars["symbol"].unique().sort()))
+        before = members.filter(pl.col("date") == first)
+        moved, _ = drifted_panel(before, axes, INDEX, to_panel(bars, "close", axes))
+        kept, _ = weights_panel(before, axes, INDEX)
+        published, _ = weights_panel(members.filter(pl.col("date") == second), axes, INDEX)
+        both = np.isfinite(moved[-1]) & np.isfinite(published[-1])
+        if both.sum() >= 480:
+            theirs, ours, old = (panel[-1, both] / panel[-1, both].sum() for panel in (published, moved, kept))
+            apart.append((np.abs(ours - theirs).sum() / 2, np.abs(old - theirs).sum() / 2))
+    drifted, stale = np.median(np.array(apart), axis=0)
+    print(f"{len(apart)} lists: half the sum of absolute differences, median {drifted:.4f} moved, {stale:.4f} left alone")
+    assert drifted < 0.02 < stale
 
 
 def test_the_pack_refuses_bad_bars_and_stays_as_it_was(pack_lake: Lake, pack: Path, tmp_path: Path) -> None:
