@@ -141,7 +141,7 @@ def _around(days: list[date], rng: np.random.Generator) -> Tables:
     levels = 5000 * np.cumprod(1 + rng.normal(0, 0.012, SESSIONS))
     listed = [SYMBOLS[n] for n in range(len(SYMBOLS)) if n != LISTED[0]]
     paid = {"symbol": SYMBOLS[:2], "ex_date": [days[200], days[220]], "cash": [0.3, 0.0], "bonus": [0.0, 1.0], "transfer": [0.0, 0.0]}
-    filed = {"symbol": SYMBOLS, "period_end": days[10], "announced_on": days[40], "revenue": 1e9, "net_profit": 1e8}
+    filed = {"symbol": SYMBOLS, "period_end": days[10], "announced_on": days[40], "revision": 0, "revenue": 1e9, "net_profit": 1e8}
     return {
         "index_bars": pl.DataFrame({"date": days[:SESSIONS], "index": INDEX, "close": levels, "close_tr": levels * 1.1}),
         "members": pl.DataFrame({"date": days[0], "index": INDEX, "symbol": listed, "weight": 1 / len(listed)}),
