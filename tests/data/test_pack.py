@@ -16,6 +16,7 @@ from data.ingest import import_folder
 from data.lake import Lake
 from data.members import drifted_panel, weights_panel
 from data.panel import Axes, to_panel
+from data.sources.qlib import export_qlib, import_qlib
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 INDEX = "000905.SH"
@@ -177,3 +178,17 @@ def test_every_traded_close_of_the_large_stocks_lies_within_the_limits_of_the_ru
     assert outside.select("date", "symbol").rows() == [(date(2021, 8, 10), "000792.SZ")]
     touched = traded.filter((pl.col("close") - pl.col("limit_up")).abs() < 0.001)
     assert touched.height > 1000
+
+
+def test_real_bars_go_out_to_qlib_and_come_back(imported: Callable[[str], Lake], tmp_path: Path) -> None:
+    lake, back = imported("pack_hs300"), Lake(tmp_path / "back")
+    export_qlib(lake, tmp_path / "out")
+    import_qlib(back, tmp_path / "out")
+    both = lake.read("bars").join(back.read("bars"), on=["date", "symbol"], suffix="_back")
+    assert both.height == lake.read("bars").height
+    for name in ("close", "volume", "amount"):
+        apart = both.select((pl.col(f"{name}_back") / pl.col(name) - 1).fill_nan(0.0).abs().max()).item()
+        equal = both.select((pl.col(f"{name}_back") == pl.col(name)).mean()).item()
+        print(f"{name}: {equal:.4f} equal to the bit, at most {apart:.1e} apart")
+        assert apart < 2e-7
+    assert both.select((pl.col("is_st") == pl.col("is_st_back")) & (pl.col("is_trading") == pl.col("is_trading_back"))).to_series().all()
