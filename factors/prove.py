@@ -1,22 +1,26 @@
-"""The proof that factors don't look ahead: change everything that comes later, and nothing earlier may move."""
+"""The proof that factors can be trusted: change what must not matter, and nothing may move.
+
+What comes later must not matter, and neither must the order of rows, a constant in an adjusted price history, the currency, or
+(to a factor that compares no stocks) the rest of the market.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from data.history import as_of, known_by
+from data.history import as_of
 from data.panel import Axes
 from data.progress import Track, silent
 from factors.build import values
+from factors.changes import Tables, in_another_currency, poisoned, rescaled_prices, shuffled, without
 from factors.panel import Panel, build_panel
 from factors.registry import Factor
 
-Tables = Mapping[str, pl.DataFrame]
-FLOATS = (pl.Float64, pl.Float32)
+Values = Mapping[str, NDArray[np.float32]]
+Rows = NDArray[np.float32]  # one session of a factor before and after, over the stocks of both
 # A price history times a constant moves the last bits of logarithms and quotients; a real dependence moves far more.
 ROUNDING = 1e-5
 
@@ -36,85 +40,82 @@ class Breach:
 def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, track: Track = silent) -> list[Breach]:
     """Breaches of the factors on these tables, none where all is well.
 
-    For each day: every table but the calendar is cut after it, then poisoned after it; the factors of that day must stay the same
-    to the bit.  Once: each stock's price history is multiplied by its own constant, share counts divided by it, and those days and the
-    last session compared.
+    For each day every table but the calendar is cut after it, then poisoned after it; the factors of that day must stay the same to the
+    bit.  Once, compared on those days and the last session: rows shuffled and a stock removed (to the bit; the latter for factors that
+    compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding; raw_only
+    factors mean the price and are left out), all money in another currency (the order of the stocks must stay).  And a factor whose
+    column is null throughout must be null throughout.
     """
-    whole = build_panel(tables)
-    expected = values(factors, whole)
+    proof = _Proof(factors, tables)
     breaches = []
     for day in track(days, "proof"):
         for change, changed in (("cut", as_of(tables, day)), ("poisoned", poisoned(tables, day))):
-            panel = build_panel(changed)
-            breaches += _compare(factors, whole, expected, panel, _fed(factors, panel), day, change, exact=True)
+            breaches += proof.compare(factors, changed, [day], change, _equal)
+    ends = [*days, proof.whole.axes.dates[-1]]
     unmoved = [factor for factor in factors if not factor.raw_only]
-    rescaled = build_panel(rescaled_prices(tables))
-    found = values(unmoved, rescaled)
-    for day in (*days, whole.axes.dates[-1]):
-        breaches += _compare(unmoved, whole, expected, rescaled, found, day, "price history rescaled", exact=False)
-    return breaches
+    alone = [factor for factor in factors if not compares_stocks(factor)]
+    removed = proof.whole.axes.symbols[0]
+    breaches += proof.compare(factors, shuffled(tables), ends, "rows shuffled", _equal)
+    breaches += proof.compare(alone, without(tables, removed), ends, f"{removed} removed", _equal)
+    breaches += proof.compare(unmoved, rescaled_prices(tables), ends, "price history rescaled", _close)
+    breaches += proof.compare(factors, in_another_currency(tables), ends, "another currency", _same_order)
+    return breaches + proof.nulls(ends[-1])
 
 
-def _fed(factors: Sequence[Factor], panel: Panel) -> dict[str, NDArray[np.float32]]:
+def compares_stocks(factor: Factor) -> bool:
+    """Whether a stock's value depends on other stocks: some operator works on whole sessions."""
+    return any(node.op.startswith("cs_") or node.op == "first_component" for node in factor.expr.walk())
+
+
+class _Proof:
+    """The factors' values on the tables as they are, and what moves when those are changed."""
+
+    def __init__(self, factors: Sequence[Factor], tables: Tables) -> None:
+        self.factors, self.whole = factors, build_panel(tables)
+        self.expected = values(factors, self.whole)
+
+    def compare(
+        self, factors: Sequence[Factor], changed: Tables, days: Sequence[date], change: str, same: Callable[[Rows, Rows], NDArray[np.bool_]]
+    ) -> list[Breach]:
+        """Breaches on these days: the first a factor and day."""
+        panel = build_panel(changed)
+        found = _fed(factors, panel)
+        mine, theirs = _shared(self.whole.axes, panel.axes)
+        breaches = []
+        for day in days:
+            row, other = self.whole.axes.index(day), panel.axes.index(day)
+            for factor in factors:
+                before, after = self.expected[factor.name][row, mine], found[factor.name][other, theirs]
+                moved = np.flatnonzero(~same(before, after))
+                if len(moved):
+                    first = moved[0]
+                    symbol = self.whole.axes.symbols[mine[first]]
+                    breaches.append(Breach(factor.name, change, day, symbol, float(before[first]), float(after[first])))
+        return breaches
+
+    def nulls(self, day: date) -> list[Breach]:
+        """Breaches of the rule that null stays null: one a factor and column, at its first value."""
+        breaches = []
+        for column, known in self.whole.columns.items():
+            panel = Panel(self.whole.axes, {**self.whole.columns, column: np.full_like(known, np.nan)}, self.whole.trading)
+            for name, found in values([factor for factor in self.factors if column in factor.expr.needs], panel).items():
+                places = np.argwhere(np.isfinite(found))
+                if len(places):
+                    row, stock = places[0]
+                    breaches.append(
+                        Breach(name, f"{column} null", panel.axes.dates[row], panel.axes.symbols[stock], float("nan"), float(found[row, stock]))
+                    )
+        return breaches
+
+
+def _fed(factors: Sequence[Factor], panel: Panel) -> Values:
     """Values of the factors; null throughout where the panel has no such column yet, since then nothing may be known of it."""
     nothing = np.full(panel.axes.shape, np.nan, dtype=np.float32)
     feedable = [factor for factor in factors if factor.expr.needs <= set(panel.columns)]
     return dict.fromkeys((factor.name for factor in factors), nothing) | values(feedable, panel)
 
 
-def poisoned(tables: Tables, day: date) -> dict[str, pl.DataFrame]:
-    """Every number that becomes known after `day` multiplied by 3 to 7 from row to row, every fifth flag reversed; keys and the calendar stay."""
-    noise = pl.int_range(pl.len()) % 5 + 3
-    changes: dict[str, pl.DataFrame] = {}
-    for name, frame in tables.items():
-        later = ~known_by(name, day)
-        numbers = [
-            pl.when(later).then(pl.col(column) * noise).otherwise(pl.col(column)).alias(column)
-            for column, dtype in frame.schema.items()
-            if dtype in FLOATS
-        ]
-        flags = [(pl.col(column) ^ (later & (noise == 3))).alias(column) for column, dtype in frame.schema.items() if dtype == pl.Boolean]
-        changes[name] = frame if name in ("calendar", "news_scores") else frame.with_columns(numbers + flags)
-    return changes
-
-
-def rescaled_prices(tables: Tables) -> dict[str, pl.DataFrame]:
-    """Each stock's prices times its own constant, volume and share counts divided by it; what is as traded (raw_close, cash) stays."""
-    constant = pl.lit(2.0).pow(pl.col("symbol").rank("dense").cast(pl.Int32) % 7 - 3)
-    prices = ["open", "high", "low", "close", "pre_close", "limit_up", "limit_down"]
-    changes = dict(tables)
-    changes["bars"] = tables["bars"].with_columns(pl.col(prices) * constant, pl.col("volume") / constant)
-    if "caps" in tables:
-        changes["caps"] = tables["caps"].with_columns(pl.col("total_shares", "float_shares") / constant)
-    return changes
-
-
-def _compare(
-    factors: Sequence[Factor],
-    whole: Panel,
-    before: Mapping[str, NDArray[np.float32]],
-    panel: Panel,
-    after: Mapping[str, NDArray[np.float32]],
-    day: date,
-    change: str,
-    *,
-    exact: bool,
-) -> list[Breach]:
-    """Breaches at the session of `day`: one a factor, its first stock."""
-    row, other = whole.axes.index(day), panel.axes.index(day)
-    columns = _shared(whole.axes, panel.axes)
-    same: Callable[[NDArray[np.float32], NDArray[np.float32]], np.ndarray] = _equal if exact else _close
-    breaches = []
-    for factor in factors:
-        a, b = before[factor.name][row, columns[0]], after[factor.name][other, columns[1]]
-        moved = np.flatnonzero(~same(a, b))
-        if len(moved):
-            symbol = whole.axes.symbols[columns[0][moved[0]]]
-            breaches.append(Breach(factor.name, change, day, symbol, float(a[moved[0]]), float(b[moved[0]])))
-    return breaches
-
-
-def _shared(a: Axes, b: Axes) -> tuple[np.ndarray, np.ndarray]:
+def _shared(a: Axes, b: Axes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions on both axes of the stocks that both have."""
     places = {symbol: place for place, symbol in enumerate(b.symbols)}
     pairs = [(place, places[symbol]) for place, symbol in enumerate(a.symbols) if symbol in places]
@@ -122,9 +123,20 @@ def _shared(a: Axes, b: Axes) -> tuple[np.ndarray, np.ndarray]:
     return found[:, 0], found[:, 1]
 
 
-def _equal(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.ndarray:
+def _equal(a: Rows, b: Rows) -> NDArray[np.bool_]:
     return (a == b) | (np.isnan(a) & np.isnan(b))
 
 
-def _close(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.ndarray:
+def _close(a: Rows, b: Rows) -> NDArray[np.bool_]:
     return np.isclose(a, b, rtol=ROUNDING, atol=ROUNDING * np.nanmax(np.abs(a), initial=1e-12), equal_nan=True)
+
+
+def _same_order(a: Rows, b: Rows) -> NDArray[np.bool_]:
+    """False where a value of b falls behind one that a has below it, by more than rounding, or is null in one of them."""
+    same = np.isnan(a) == np.isnan(b)
+    places = np.flatnonzero(np.isfinite(a) & np.isfinite(b))
+    if len(places):
+        rising = places[np.argsort(a[places], kind="stable")]
+        highest = np.maximum.accumulate(b[rising])
+        same[rising[b[rising] < highest - ROUNDING * (highest[-1] - b[rising].min())]] = False
+    return same

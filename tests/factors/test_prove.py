@@ -11,9 +11,10 @@ from data.panel import Axes, Floats
 from factors import build, compute
 from factors import operators as op
 from factors import panel as panels
+from factors.changes import poisoned, rescaled_prices
 from factors.expressions import Expr, Scale, column
 from factors.panel import Panel
-from factors.prove import poisoned, prove, rescaled_prices
+from factors.prove import prove
 from factors.registry import Factor, select
 
 Tables = dict[str, pl.DataFrame]
@@ -61,12 +62,14 @@ def test_a_label_in_disguise_that_is_never_null_is_caught(tables: Tables, days: 
     def disguised(x: Floats) -> Floats:
         return np.vstack([x[1:] / x[:-1] - 1, np.zeros((1, x.shape[1]))])
 
-    assert changes([cheat(monkeypatch, disguised)], tables, days) == {"cut", "poisoned"}
+    assert changes([cheat(monkeypatch, disguised)], tables, days) == {"cut", "poisoned", "last null"}
 
 
 def test_a_z_score_over_the_whole_sample_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
     def whole(x: Floats) -> Floats:
-        return (x - np.nanmean(x, axis=0)) / np.nanstd(x, axis=0)
+        known = np.isfinite(x).sum(axis=0)
+        mean = np.nansum(x, axis=0) / known
+        return (x - mean) / np.sqrt(np.nansum((x - mean) ** 2, axis=0) / known)
 
     # a constant times the history leaves a z-score over it: only time tells
     assert changes([cheat(monkeypatch, whole)], tables, days) == {"cut", "poisoned"}
@@ -79,12 +82,51 @@ def test_a_backward_fill_is_caught_where_a_gap_ends_later(tables: Tables, panel:
     # a suspended stock has no value of its own; what the fill says of it leaks into the mean of the market
     filled = cheat(monkeypatch, backward, close / op.delay(close, 1) - 1)
     mean = planted(op.cs_mean(op.fill(filled.expr, 0)))
-    assert changes([mean], tables, [panel.axes.dates[110]]) == {"cut", "poisoned"}
+    assert changes([mean], tables, [panel.axes.dates[110]]) == {"cut", "poisoned", "close null"}  # the fill says 0 of what nobody knows
+
+
+def test_a_window_centred_on_the_session_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def centred(x: Floats) -> Floats:
+        return x / ((np.roll(x, 1, axis=0) + x + np.roll(x, -1, axis=0)) / 3)
+
+    assert changes([cheat(monkeypatch, centred)], tables, days) == {"cut", "poisoned"}
+
+
+def test_a_whole_market_behind_a_stocks_own_factor_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def demeaned(x: Floats) -> Floats:
+        return x - (np.nansum(x, axis=1) / np.maximum(np.isfinite(x).sum(axis=1), 1))[:, None]
+
+    assert changes([cheat(monkeypatch, demeaned, op.returns())], tables, days) == {"000001.SZ removed"}
+    assert changes([planted(op.returns() - op.cs_mean(op.returns()))], tables, days) == set()
+
+
+def test_a_threshold_in_yuan_is_caught(tables: Tables, days: list[date]) -> None:
+    cheap = planted(op.where(20 - raw_close > 0, op.ts_std(op.traded_returns(), 20)))
+    assert changes([cheap], tables, days) == {"another currency"}
+
+
+def test_an_amount_of_money_may_be_a_factor_since_its_order_stays(tables: Tables, days: list[date]) -> None:
+    assert changes([planted(op.log(op.ts_mean(amount, 20)))], tables, days) == set()
+
+
+def test_a_null_that_becomes_a_number_is_caught(tables: Tables, days: list[date]) -> None:
+    assert changes([planted(op.fill(op.returns(), 0))], tables, days) == {"last null"}
+
+
+def test_a_panel_that_takes_rows_as_they_come_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_named(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> dict[str, Floats]:
+        del scores
+        known = panels.known_sessions(news.with_row_index("place"), axes).join(news.with_row_index("place").select("id", "place"), on="id")
+        named = known.explode("symbols").group_by("date", pl.col("symbols").alias("symbol")).agg(pl.col("place").min().cast(pl.Float64))
+        return {"news_count": panels.to_panel(named, "place", axes)}
+
+    monkeypatch.setattr(panels, "_from_news", first_named)
+    assert "rows shuffled" in changes([planted(op.ts_mean(column("news_count"), 20, least=1))], tables, days)
 
 
 def test_a_distance_from_the_high_of_the_whole_sample_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
     def distance(x: Floats) -> Floats:
-        return x / np.nanmax(x, axis=0)
+        return x / np.fmax.reduce(x, axis=0)
 
     assert changes([cheat(monkeypatch, distance)], tables, days) == {"cut", "poisoned"}
 
