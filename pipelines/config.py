@@ -17,6 +17,7 @@ from backtest.strategies import Strategy, TopkBuffer
 from data.errors import KestrelError
 from data.rules import Rules, exchange_rules
 from factors.clean import CleanSettings
+from factors.plugins import extend
 from factors.registry import SETS
 from models.folds import WalkSettings
 from models.labels import LabelSettings
@@ -41,11 +42,24 @@ class Universe(Settings):
 
 
 class Factors(Settings):
-    """Which sets of factors are built, and which of their factors models read; none named means all that the lake can feed."""
+    """Which sets of factors are built, and which of their factors models read; none named means all that the lake can feed.
 
+    modules: users' own, imported when the config is read; their factors join the library.
+    """
+
+    modules: Annotated[tuple[str, ...], Field(strict=False, validate_default=True)] = ()
     sets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("library",)
     names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     clean: CleanSettings = CleanSettings()
+
+    @field_validator("modules")
+    @classmethod
+    def _imported(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            extend(modules)
+        except KestrelError as error:
+            raise ValueError(str(error)) from None
+        return modules
 
     @field_validator("sets")
     @classmethod

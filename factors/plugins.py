@@ -1,0 +1,48 @@
+"""Users' own factors: modules that the config names, and those that installed packages offer under the entry point kestrel.factors.
+
+Such a module defines factors as the library does, with @factor("my_family"); importing it registers them.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from traceback import extract_tb
+
+from data.errors import KestrelError
+
+GROUP = "kestrel.factors"
+
+
+def extend(modules: Iterable[str]) -> None:
+    """Register the factors of these modules and of the installed packages.
+
+    A module is looked for as Python looks for it, and in the working folder last, so that no folder there hides a package.
+    Raises KestrelError naming the module that can't be found or fails, with the line where it does.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    for name in modules:
+        _run(f"factors.modules: {name}", partial(import_module, name))
+    _installed()
+
+
+@cache
+def _installed() -> None:
+    for entry in entry_points(group=GROUP):
+        _run(f"The installed factors {entry.name} ({entry.value})", entry.load)
+
+
+def _run(what: str, load: Callable[[], object]) -> None:
+    """Import a module; whatever a user's own code raises becomes one message that names the line."""
+    try:
+        load()
+    except KestrelError as error:
+        raise KestrelError(f"{what}: {error}") from None
+    except ModuleNotFoundError as error:
+        raise KestrelError(f"{what} can't be imported: {error}. It is looked for in {os.getcwd()} and in the environment.") from None
+    except Exception as error:
+        line = extract_tb(error.__traceback__)[-1]
+        raise KestrelError(f"{what} fails: {type(error).__name__}: {error} ({line.filename}, line {line.lineno}).") from error

@@ -1,0 +1,76 @@
+"""Users' own modules join the library, or fail with one message."""
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from data.errors import KestrelError
+from factors import plugins, registry
+from factors.plugins import extend
+from factors.registry import library
+
+MINE = """
+from factors.operators import cs_rank, returns
+from factors.registry import factor
+
+@factor("mine")
+def weekly_reversal():
+    \"\"\"Rank of the week's loss.\"\"\"
+    return -cs_rank(returns(5))
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A working folder of its own, and a registry that forgets."""
+    library()
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    plugins._installed.cache_clear()
+    yield
+    plugins._installed.cache_clear()
+
+
+def test_a_module_in_the_working_folder_joins_the_library(tmp_path: Path) -> None:
+    (tmp_path / "my_factors_a.py").write_text(MINE)
+    extend(["my_factors_a"])
+    assert library()["weekly_reversal"].family == "mine"
+
+
+def test_no_folder_here_hides_a_package_of_kestrel(tmp_path: Path) -> None:
+    (tmp_path / "factors").mkdir()
+    (tmp_path / "factors" / "momentum.py").write_text("raise RuntimeError('the wrong one')")
+    extend(["factors.momentum"])
+
+
+def test_a_module_that_is_not_there_is_named() -> None:
+    with pytest.raises(KestrelError, match="my_factors_nowhere can't be imported"):
+        extend(["my_factors_nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import factors\nfactors.nothing()", "AttributeError.*line 2"),
+        ("x = (", "SyntaxError"),
+        (MINE.replace("-cs_rank(returns(5))", "column('close')").replace("cs_rank, returns", "column"), "price level"),
+        (MINE.replace("weekly_reversal", "reversal_20"), "exists already"),
+    ],
+    ids=["a bug", "no Python", "a look ahead", "a name taken"],
+)
+def test_a_module_that_fails_says_where(text: str, said: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    name = f"my_factors_{request.node.callspec.id.replace(' ', '_')}"
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(KestrelError, match=f"factors.modules: {name}.*{said}"):
+        extend([name])
+
+
+def test_an_installed_package_offers_its_factors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "offered_factors.py").write_text(MINE)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("offer", "offered_factors", group)])
+    extend([])
+    assert "weekly_reversal" in library()
