@@ -16,6 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
+from data.ahead import ahead
 from data.errors import KestrelError
 from data.faults import Conflict, local, reaching, reading, refuse_broken, writing
 from data.tables import OPEN_TABLES, SCHEMA_VERSION, TABLES
@@ -129,7 +130,8 @@ class Lake:
 
         For tables too wide to hold at once.  Raises KestrelError where a frame breaks the table's rules or the order, and nothing is written.
         """
-        batches = _batches(name, frames)
+        # The writer asks for rows from within its own runtime, where nothing may read a lake: they are made in another thread.
+        batches = ahead(_batches(name, frames))
         first = next(batches, None)
         if first is None:
             raise ValueError(f"no frame of {name} to write")
