@@ -47,6 +47,11 @@ def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) ->
     return {factor.name: found[factor.name] for factor in factors}
 
 
+def session(factors: Sequence[Factor], panel: Panel, row: int) -> dict[str, NDArray[np.float32]]:
+    """{name: [N]} of one session, out of its own lookback; NaN = null, or the stock didn't trade."""
+    return {name: found[row] for name, found in values(factors, panel).items()}
+
+
 def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
     """The factor table of the sessions start … stop-1, in blocks: date, symbol, one Float32 column a factor; a row for each stock that traded.
 

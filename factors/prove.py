@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from data.history import as_of
 from data.panel import Axes
 from data.progress import Track, silent
-from factors.build import values
+from factors.build import session
 from factors.changes import Tables, in_another_currency, poisoned, rescaled_prices, shuffled, without
 from factors.panel import Panel, build_panel
 from factors.registry import Factor
 
-Values = Mapping[str, NDArray[np.float32]]
-Rows = NDArray[np.float32]  # one session of a factor before and after, over the stocks of both
+Rows = NDArray[np.float32]  # one session of a factor, a value a stock
+Values = Mapping[str, Rows]
 # A price history times a constant moves the last bits of logarithms and quotients; a real dependence moves far more.
 ROUNDING = 1e-5
 
@@ -72,25 +72,29 @@ class _Proof:
 
     def __init__(self, factors: Sequence[Factor], tables: Tables) -> None:
         self.factors, self.whole = factors, build_panel(tables)
-        self.expected = values(factors, self.whole)
+        self._expected: dict[date, Values] = {}
+
+    def expected(self, day: date) -> Values:
+        """Values of that day."""
+        if day not in self._expected:
+            self._expected[day] = _fed(self.factors, self.whole, day)
+        return self._expected[day]
 
     def compare(
         self, factors: Sequence[Factor], changed: Tables, days: Sequence[date], change: str, same: Callable[[Rows, Rows], NDArray[np.bool_]]
     ) -> list[Breach]:
         """Breaches on these days: the first a factor and day."""
         panel = build_panel(changed)
-        found = _fed(factors, panel)
         mine, theirs = _shared(self.whole.axes, panel.axes)
         breaches = []
         for day in days:
-            row, other = self.whole.axes.index(day), panel.axes.index(day)
+            expected, found = self.expected(day), _fed(factors, panel, day)
             for factor in factors:
-                before, after = self.expected[factor.name][row, mine], found[factor.name][other, theirs]
+                before, after = expected[factor.name][mine], found[factor.name][theirs]
                 moved = np.flatnonzero(~same(before, after))
                 if len(moved):
-                    first = moved[0]
-                    symbol = self.whole.axes.symbols[mine[first]]
-                    breaches.append(Breach(factor.name, change, day, symbol, float(before[first]), float(after[first])))
+                    symbol = self.whole.axes.symbols[mine[moved[0]]]
+                    breaches.append(Breach(factor.name, change, day, symbol, float(before[moved[0]]), float(after[moved[0]])))
         return breaches
 
     def nulls(self, day: date) -> list[Breach]:
@@ -98,21 +102,19 @@ class _Proof:
         breaches = []
         for column, known in self.whole.columns.items():
             panel = Panel(self.whole.axes, {**self.whole.columns, column: np.full_like(known, np.nan)}, self.whole.trading)
-            for name, found in values([factor for factor in self.factors if column in factor.expr.needs], panel).items():
-                places = np.argwhere(np.isfinite(found))
+            for name, found in _fed([factor for factor in self.factors if column in factor.expr.needs], panel, day).items():
+                places = np.flatnonzero(np.isfinite(found))
                 if len(places):
-                    row, stock = places[0]
-                    breaches.append(
-                        Breach(name, f"{column} null", panel.axes.dates[row], panel.axes.symbols[stock], float("nan"), float(found[row, stock]))
-                    )
+                    symbol, value = panel.axes.symbols[places[0]], float(found[places[0]])
+                    breaches.append(Breach(name, f"{column} null", day, symbol, float("nan"), value))
         return breaches
 
 
-def _fed(factors: Sequence[Factor], panel: Panel) -> Values:
-    """Values of the factors; null throughout where the panel has no such column yet, since then nothing may be known of it."""
-    nothing = np.full(panel.axes.shape, np.nan, dtype=np.float32)
+def _fed(factors: Sequence[Factor], panel: Panel, day: date) -> Values:
+    """{name: [N]} of a day; null throughout where the panel has no such column yet, since then nothing may be known of it."""
+    nothing = np.full(len(panel.axes.symbols), np.nan, dtype=np.float32)
     feedable = [factor for factor in factors if factor.expr.needs <= set(panel.columns)]
-    return dict.fromkeys((factor.name for factor in factors), nothing) | values(feedable, panel)
+    return dict.fromkeys((factor.name for factor in factors), nothing) | session(feedable, panel, panel.axes.index(day))
 
 
 def _shared(a: Axes, b: Axes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
