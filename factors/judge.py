@@ -154,6 +154,18 @@ def summary(ic_S: Floats, rank_ic_S: Floats) -> Summary:
     return Summary(days, _mean(ic_S), _ratio(ic_S), _mean(rank_ic_S), _ratio(rank_ic_S))
 
 
+def newey_west_t(daily_D: Floats, *, lags: int) -> float:
+    """T of the mean of a daily series with Bartlett weights over `lags` sessions, since returns overlap.  (Newey and West 1987)"""
+    x = daily_D[np.isfinite(daily_D)]
+    if len(x) <= lags + 1:
+        return float("nan")
+    centred = x - x.mean()
+    variance = centred @ centred / len(x)
+    for lag in range(1, lags + 1):
+        variance += 2 * (1 - lag / (lags + 1)) * (centred[lag:] @ centred[:-lag]) / len(x)
+    return float(x.mean() / np.sqrt(variance / len(x))) if variance > 0 else float("nan")
+
+
 def by_year(dates: Sequence[date], ic_S: Floats, rank_ic_S: Floats) -> pl.DataFrame:
     """One row a year: year, days, ic, icir, rank_ic, rank_icir."""
     years = np.array([day.year for day in dates])

@@ -31,14 +31,14 @@ class Ordered(NamedTuple):
 
 def ordered(values_SN: NDArray[np.floating]) -> Ordered:
     """The rows in float64 with their order: sorted once, ranked as often as needed among whatever part of a row (see `rank_among`)."""
-    values_SN = np.ascontiguousarray(values_SN, dtype=np.float64)
-    count_S = np.isfinite(values_SN).sum(axis=1)
-    shape = (len(values_SN), int(count_S.max(initial=0)))
+    rows_SN: Floats = np.ascontiguousarray(values_SN, dtype=np.float64)
+    count_S = np.isfinite(rows_SN).sum(axis=1)
+    shape = (len(rows_SN), int(count_S.max(initial=0)))
     # Sorting the finite values alone is several times faster than sorting rows with NaN in them; infinity fills up short rows.
     packed_SM, columns_SM = np.full(shape, np.inf), np.zeros(shape, dtype=np.int32)
-    _pack(values_SN, packed_SM, columns_SM)
+    _pack(rows_SN, packed_SM, columns_SM)
     order_SM = np.argsort(packed_SM, axis=1)
-    return Ordered(values_SN, np.take_along_axis(packed_SM, order_SM, axis=1), np.take_along_axis(columns_SM, order_SM, axis=1), count_S)
+    return Ordered(rows_SN, np.take_along_axis(packed_SM, order_SM, axis=1), np.take_along_axis(columns_SM, order_SM, axis=1), count_S)
 
 
 @njit(cache=True, nogil=True)

@@ -119,10 +119,10 @@ def test_a_session_with_too_few_stocks_is_null() -> None:
 def test_no_session_sees_another(market: tuple[Floats, Floats, np.ndarray]) -> None:
     values, cap, groups = market
     chosen = CleanSettings(winsorise=3.0, neutralise=("industry", "log_float_cap"))
-    whole = clean(values, chosen, log_cap_DN=cap, groups_DN=groups)
+    whole = clean(values, chosen, styles={"log_float_cap": cap}, groups_DN=groups)
     for t in range(4):
         row = slice(t, t + 1)
-        assert np.array_equal(clean(values[row], chosen, log_cap_DN=cap[row], groups_DN=groups[row]), whole[row], equal_nan=True)
+        assert np.array_equal(clean(values[row], chosen, styles={"log_float_cap": cap[row]}, groups_DN=groups[row]), whole[row], equal_nan=True)
 
 
 def test_by_default_a_factor_is_left_as_it_is(market: tuple[Floats, Floats, np.ndarray]) -> None:
@@ -131,16 +131,16 @@ def test_by_default_a_factor_is_left_as_it_is(market: tuple[Floats, Floats, np.n
 
 def test_settings_say_in_which_order(market: tuple[Floats, Floats, np.ndarray]) -> None:
     values, cap, groups = market
-    found = clean(values, CleanSettings(winsorise=2.0, neutralise=("log_float_cap",)), log_cap_DN=cap, groups_DN=groups)
+    found = clean(values, CleanSettings(winsorise=2.0, neutralise=("log_float_cap",)), styles={"log_float_cap": cap}, groups_DN=groups)
     assert found == pytest.approx(neutralise(winsorise(values, deviations=2.0), [cap]), nan_ok=True)
-    grouped = clean(values, CleanSettings(neutralise=("industry",)), log_cap_DN=cap, groups_DN=groups)
+    grouped = clean(values, CleanSettings(neutralise=("industry",)), styles={"log_float_cap": cap}, groups_DN=groups)
     assert grouped == pytest.approx(neutralise(values, [], groups), nan_ok=True)
 
 
 def test_neutral_to_what_is_not_there_is_refused(market: tuple[Floats, Floats, np.ndarray]) -> None:
-    with pytest.raises(KestrelError, match="names log_float_cap, but the lake has no float shares"):
+    with pytest.raises(KestrelError, match="names log_float_cap, but the lake has no such factor"):
         clean(market[0], CleanSettings(neutralise=("log_float_cap",)))
     with pytest.raises(
         KestrelError, match=r"names industry, but the lake has no industries known at the time \(hindsight = true ones are never used\)"
     ):
-        clean(market[0], CleanSettings(neutralise=("industry",)), log_cap_DN=market[1])
+        clean(market[0], CleanSettings(neutralise=("industry",)), styles={"log_float_cap": market[1]})
