@@ -3,7 +3,7 @@
 Every function works along the last axis, counts finite values only and leaves the others NaN.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -15,25 +15,79 @@ Inputs = Literal["raw", "z_score", "rank_gauss"]
 CLIP = 3.0  # z-scores of inputs beyond this say "extreme" and no more
 
 
+class Ordered(NamedTuple):
+    """Rows with their finite values in order: sorted_SM[s, :count_S[s]], smallest first, lie in the columns columns_SM[s, :count_S[s]]."""
+
+    values_SN: Floats
+    sorted_SM: Floats
+    columns_SM: NDArray[np.int32]
+    count_S: NDArray[np.int64]
+
+    def rows(self, start: int | None, stop: int | None) -> "Ordered":
+        """The rows start … stop-1, as views."""
+        part = slice(start, stop)
+        return Ordered(self.values_SN[part], self.sorted_SM[part], self.columns_SM[part], self.count_S[part])
+
+
+def ordered(values_SN: NDArray[np.floating]) -> Ordered:
+    """The rows in float64 with their order: sorted once, ranked as often as needed among whatever part of a row (see `rank_among`)."""
+    rows_SN: Floats = np.ascontiguousarray(values_SN, dtype=np.float64)
+    count_S = np.isfinite(rows_SN).sum(axis=1)
+    shape = (len(rows_SN), int(count_S.max(initial=0)))
+    # Sorting the finite values alone is several times faster than sorting rows with NaN in them; infinity fills up short rows.
+    packed_SM, columns_SM = np.full(shape, np.inf), np.zeros(shape, dtype=np.int32)
+    _pack(rows_SN, packed_SM, columns_SM)
+    order_SM = np.argsort(packed_SM, axis=1)
+    return Ordered(rows_SN, np.take_along_axis(packed_SM, order_SM, axis=1), np.take_along_axis(columns_SM, order_SM, axis=1), count_S)
+
+
 @njit(cache=True, nogil=True)
-def _average_ties(values_SN: Floats, order_SN: NDArray[np.int64], ranks_SN: Floats) -> None:
-    width = values_SN.shape[1]
+def _pack(values_SN: Floats, packed_SM: Floats, columns_SM: NDArray[np.int32]) -> None:
     for s in range(values_SN.shape[0]):
-        first = 0
-        while first < width and not np.isnan(values_SN[s, order_SN[s, first]]):  # NaN sorts last
-            last = first
-            while last + 1 < width and values_SN[s, order_SN[s, last + 1]] == values_SN[s, order_SN[s, first]]:
-                last += 1
-            for place in range(first, last + 1):
-                ranks_SN[s, order_SN[s, place]] = 0.5 * (first + last) + 1.0
-            first = last + 1
+        m = 0
+        for n in range(values_SN.shape[1]):
+            if np.isfinite(values_SN[s, n]):
+                packed_SM[s, m], columns_SM[s, m] = values_SN[s, n], n
+                m += 1
+
+
+@njit(cache=True, nogil=True)
+def rank_among(sorted_M: Floats, columns_M: NDArray[np.int32], others_N: Floats, kept_M: NDArray[np.int32], ranks_M: Floats) -> int:
+    """Of the sorted values whose column is finite in others_N too: write their columns, by value, and their ranks 1 … count; return count.
+
+    Ties are averaged.  kept_M and ranks_M need room for all values; what lies beyond count is scratch.
+    """
+    count, tied = 0, False
+    for m in range(len(sorted_M)):
+        if np.isfinite(others_N[columns_M[m]]):
+            kept_M[count], ranks_M[count] = columns_M[m], sorted_M[m]
+            tied |= count > 0 and ranks_M[count - 1] == sorted_M[m]
+            count += 1
+    first = 0
+    while first < count:
+        last = first
+        while tied and last + 1 < count and ranks_M[last + 1] == ranks_M[first]:
+            last += 1
+        for place in range(first, last + 1):
+            ranks_M[place] = 0.5 * (first + last) + 1.0
+        first = last + 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _rank(values_SN: Floats, sorted_SM: Floats, columns_SM: NDArray[np.int32], count_S: NDArray[np.int64], out_SN: Floats) -> None:
+    kept_M, ranks_M = np.empty(columns_SM.shape[1], dtype=np.int32), np.empty(columns_SM.shape[1])
+    for s in range(values_SN.shape[0]):
+        count = rank_among(sorted_SM[s, : count_S[s]], columns_SM[s, : count_S[s]], values_SN[s], kept_M, ranks_M)
+        for m in range(count):
+            out_SN[s, kept_M[m]] = ranks_M[m]
 
 
 def rank_rows(values_SN: NDArray[np.floating]) -> Floats:
     """Ranks 1 … n of each row, smallest first, ties averaged."""
-    values = np.where(np.isfinite(values_SN), values_SN, np.nan).astype(np.float64, order="C")
-    ranks_SN = np.full(values.shape, np.nan)
-    _average_ties(values, np.argsort(values, axis=1), ranks_SN)
+    rows = ordered(values_SN)
+    ranks_SN = np.full(rows.values_SN.shape, np.nan)
+    _rank(*rows, ranks_SN)
     return ranks_SN
 
 

@@ -1,31 +1,44 @@
-"""Evaluate and prove factors on a lake: tables for the terminal, plots in one HTML page."""
+"""Evaluate and prove factors on a lake: rows for the terminal, a tear sheet as one HTML page and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from data.lake import Lake
-from data.panel import to_panels
 from data.progress import Track, silent
 from factors.build import choose
-from factors.evaluate import Evaluation
-from factors.evaluate import evaluate as evaluated
-from factors.panel import axes_of, build_panel
+from factors.combine import CombineSettings, Weighing, combine, daily_rank_ics, walk
+from factors.evaluate import EvaluateSettings, Evaluation, Judge
+from factors.panel import build_panel
 from factors.prove import Breach, prove
 from factors.registry import select
-from models.labels import COLUMNS, labels
+from factors.trials import benjamini_yekutieli, bonferroni, holm
 from pipelines.build import current_factors, tables_of
 from pipelines.config import Config
+from pipelines.ground import HORIZONS, Columns, Ground, ground
 from pipelines.ledger import Ledger
-from pipelines.prepare import chosen_names, clean_panels, digest, factor_panels, present
+from pipelines.prepare import chosen_names, digest
+from pipelines.tearsheet.document import write_sheet
 
-HORIZONS = (1, 2, 5, 10, 20)  # the decay of a factor
-MAIN = 5
+FACTOR = "factor"  # what the ledger calls these ideas
+# What the terminal shows of a row; --json and the page have all of it.
+SHOWN = ["factor", "rank_ic", "rank_icir", "t", "p_by", "ic", "spread", "spread_net", "turnover", "half_life", "monotonicity"]
+SHOWN += ["coverage", "capacity", "closest"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """rows: one a factor, best first.  page: the HTML, its JSON beside it.  tries: ideas judged so far on overlapping dates, these included."""
+
+    rows: list[dict[str, Any]]
+    page: Path
+    tries: int
 
 
 def evaluate(
@@ -37,83 +50,99 @@ def evaluate(
     end: datetime | None = None,
     neutral: Sequence[str] = (),
     entry: str | None = None,
+    combined: Sequence[Weighing] = (),
+    cost: float | None = None,
+    top: int = 10,
     track: Track = silent,
-) -> tuple[list[dict[str, Any]], Path, int]:
-    """(a row a factor by |RankIC|, the HTML page, evaluations so far on overlapping dates).
+) -> Judgement:
+    """Judge factors of the lake's table (none named: all that models read) and write their tear sheet.
 
-    Returns are those of the members of the date that traded, from the entry of the next session on, raw (not in excess).
+    neutral: factors and "industry" that they are made neutral to first.  combined: ways to weigh them into one more factor each.
+    cost: of a trade, a fraction a side.  top: how many of the strongest get a sheet of their own on the page.  Raises KestrelError for
+    factors or sessions that the lake hasn't got.
     """
     key = current_factors(lake)
-    bars = lake.read("bars", columns=["date", "symbol", *COLUMNS])
-    axes = axes_of(bars, lake.read("calendar"))
     there = [name for name in lake.scan("factors").collect_schema().names() if name not in ("date", "symbol")]
     wanted = [factor.name for factor in select(names)] if names else chosen_names(config, there)
     missing = [name for name in wanted if name not in there]
     if missing:
         raise KestrelError(f"This lake has no {', '.join(missing)}. What each factor needs: kestrel factors list")
-    panels = to_panels(bars, list(COLUMNS), axes)
-    present_DN = present(config.universe, lake, (panels["is_trading"] == 1) & (panels["volume"] > 0), axes)
-    settings = config.labels.model_copy(update={"horizons": HORIZONS, "excess": False, "entry": entry or config.labels.entry})
-    y_DNH, _ = labels(panels, present_DN, settings, price_basis=lake.price_basis)
-    values = clean_panels(factor_panels(lake, wanted, axes), config.factors.clean.model_copy(update={"neutralise": tuple(neutral)}), lake, axes)
-    first = axes.index(start.date() if start else config.walk.first or axes.dates[0])
-    last = axes.index(end.date()) if end else len(axes.dates) - 1
-    part = slice(first, min(last, len(axes.dates) - 1) + 1)
-    if part.start >= part.stop:
-        raise KestrelError(f"No session between --start and --end: the data cover {axes.dates[0]} to {axes.dates[-1]}.")
-    cut = {name: panel[part] for name, panel in values.items()}
-    found = evaluated(cut, y_DNH[part], HORIZONS, present_DN[part], axes.dates[part], main=MAIN, track=track)
-    ideas = [f"{name}:{key[:10]}:{','.join(neutral)}" for name in wanted]
-    count = Ledger(Path(config.runs) / "ledger.db").record("factor", ideas, axes.dates[first], axes.dates[part.stop - 1])
-    page = Path(config.runs) / f"factors-{digest({'names': wanted, 'key': key, 'neutral': neutral, 'span': [first, part.stop]})}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(factor_page(found, [str(day) for day in axes.dates[part]]), encoding="utf-8")
-    return table(found), page, count
+    settings = EvaluateSettings() if cost is None else EvaluateSettings(cost=cost)
+    days = {"start": start.date() if start else None, "end": end.date() if end else None}
+    here = ground(lake, config, settings, **days, entry=entry, past=bool(combined))
+    cleaning = config.factors.clean.model_copy(update={"neutralise": tuple(neutral)})
+    values = Columns(lake, wanted, here.axes, cleaning)
+    made = f"{key[:10]}:{','.join(neutral)}" + (f":{entry}" if entry and entry != config.labels.entry else "")
+    return judge(values, here, config, {name: f"{name}:{made}" for name in wanted}, combined=combined, top=top, settings=settings, track=track)
+
+
+def judge(
+    values: Mapping[str, NDArray[np.floating]],
+    here: Ground,
+    config: Config,
+    ideas: Mapping[str, str],
+    *,
+    combined: Sequence[Weighing] = (),
+    top: int = 10,
+    settings: EvaluateSettings | None = None,
+    track: Track = silent,
+) -> Judgement:
+    """Judge factors from anywhere, {name: [D, N]} over the ground's axes.
+
+    ideas: what the ledger calls each; the same name again is the same try.  A factor is asked for again where it is combined.
+    """
+    settings = settings or EvaluateSettings()
+    part = here.judged
+    mixed = mixtures(values, here, settings, combined, track=track)
+    judged = Judge(here.y_DNH[part], HORIZONS, here.present_DN[part], here.dates, around=here.around, settings=settings)
+    sheets = {name: judged((mixed if name in mixed else values)[name][part], name) for name in track([*values, *mixed], "evaluate")}
+    found = Evaluation(here.dates, settings, sheets)
+    ideas = {**ideas, **{name: f"{name}:{digest(dict(ideas))}" for name in mixed}}
+    rows, tries = counted(table(found), ideas, Ledger(Path(config.runs) / "ledger.db"), here)
+    name = f"factors-{digest({'ideas': ideas, 'span': [here.dates[0], here.dates[-1]], 'settings': settings.model_dump()})}"
+    page = write_sheet(Path(config.runs) / name, found, rows, tries=tries, remarks=here.remarks, top=top)
+    return Judgement(rows, page, tries)
+
+
+def mixtures(
+    values: Mapping[str, NDArray[np.floating]], here: Ground, settings: EvaluateSettings, ways: Sequence[Weighing], *, track: Track = silent
+) -> dict[str, NDArray[np.floating]]:
+    """{"combined:way": [D, N]}: the factors weighed by what was known of their RankICs at each close, over all sessions of the ground."""
+    if not ways:
+        return {}
+    y_DN = np.where(here.present_DN, here.y_DNH[..., HORIZONS.index(settings.main)], np.nan)
+    ic_DF = daily_rank_ics(values, y_DN, track=track)
+    weights = {way: walk(ic_DF, CombineSettings(weighing=way), reach=here.reach) for way in ways}
+    return {f"combined:{way}": combine(values, weights_DF, here.present_DN, track=track) for way, weights_DF in weights.items()}
 
 
 def table(found: Evaluation) -> list[dict[str, Any]]:
-    """One row a factor: its figures at the main horizon, and RankIC along the others, best first."""
+    """One row a factor: its figures at the main horizon, RankIC along the others, and the factor most like it; best first."""
     rows = []
-    for name, group in found.summary.partition_by("factor", as_dict=True, maintain_order=True).items():
-        main = group.filter(group["horizon"] == MAIN).row(0, named=True)
-        decay = {f"rank_ic_{row['horizon']}": row["rank_ic"] for row in group.iter_rows(named=True) if row["horizon"] != MAIN}
-        kept = ("ic", "icir", "rank_ic", "rank_icir", "t", "spread", "coverage", "rank_autocorrelation")
-        rows.append({"factor": name[0], **{key: main[key] for key in kept}, **decay})
+    for name, sheet in found.sheets.items():
+        main = {key: value for key, value in found.main(name).items() if key != "horizon"}
+        decay = {f"rank_ic_{row['horizon']}": row["rank_ic"] for row in sheet.horizons if row["horizon"] != found.settings.main}
+        likest = next(((key, value) for key, value in sheet.closest.items()), None)
+        rows.append({"factor": name, **main, **decay, "closest": f"{likest[0]} {likest[1]:+.2f}" if likest else ""})
     return sorted(rows, key=lambda row: -abs(row["rank_ic"]) if np.isfinite(row["rank_ic"]) else 0)
 
 
-def factor_page(found: Evaluation, days: list[str]) -> str:
-    """One self-contained HTML page: RankIC by factor and horizon, by year, quantile returns and cumulative RankIC."""
-    import plotly.graph_objects as go
-    from plotly.offline import get_plotlyjs
-
-    rows = table(found)
-    names = [row["factor"] for row in rows]
-    by_horizon = [[_value(found, name, horizon) for name in names] for horizon in HORIZONS]
-    heat = go.Figure(go.Heatmap(z=by_horizon, x=names, y=[f"{h} sessions" for h in HORIZONS], colorscale="RdBu", zmid=0))
-    years = go.Figure(
-        [go.Bar(x=g["year"], y=g["rank_ic"], name=n[0]) for n, g in found.years.partition_by("factor", as_dict=True).items() if n[0] in names[:10]]
-    )
-    quantiles = go.Figure([go.Bar(x=[f"Q{q + 1}" for q in range(len(found.quantiles[n]))], y=found.quantiles[n] * 1e4, name=n) for n in names[:10]])
-    cumulative = go.Figure([go.Scatter(x=days, y=np.nancumsum(found.daily[n]), name=n) for n in names[:10]])
-    titles = [
-        "RankIC by horizon",
-        "RankIC by year (ten strongest)",
-        "Mean 5-session return by quantile, bp (ten strongest)",
-        "Cumulative RankIC (ten strongest)",
-    ]
-    body = ""
-    for title, figure in zip(titles, [heat, years, quantiles, cumulative], strict=True):
-        figure.update_layout(template="plotly_white", height=420, margin={"t": 20})
-        body += f"<h2>{escape(title)}</h2>" + figure.to_html(full_html=False, include_plotlyjs=False)
-    style = "body{font:15px/1.5 system-ui;max-width:1200px;margin:2rem auto;padding:0 1rem;color:#222}h1,h2{font-weight:600}"
-    head = f"<!doctype html><meta charset=utf-8><title>Kestrel factors</title><style>{style}</style><script>{get_plotlyjs()}</script>"
-    return f"{head}<h1>Factors, {escape(days[0])} to {escape(days[-1])}</h1>{body}"
+def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the terminal has room for; the half-life in whole sessions, capacity in millions of CNY."""
+    whole = {"half_life": 1.0, "capacity": 1e6}
+    rounded = [{key: round(row[key] / unit) if np.isfinite(row[key]) else None for key, unit in whole.items()} for row in rows]
+    return [{key: few.get(key, row[key]) for key in SHOWN} for row, few in zip(rows, rounded, strict=True)]
 
 
-def _value(found: Evaluation, name: str, horizon: int) -> float:
-    one = found.summary.filter((found.summary["factor"] == name) & (found.summary["horizon"] == horizon))
-    return float(one["rank_ic"][0])
+def counted(rows: list[dict[str, Any]], ideas: Mapping[str, str], ledger: Ledger, here: Ground) -> tuple[list[dict[str, Any]], int]:
+    """(rows with their p-values adjusted for every idea that was ever judged on overlapping dates, how many these are)."""
+    own = {(FACTOR, ideas[row["factor"]]): row["p"] for row in rows}
+    ledger.record(FACTOR, [idea for _, idea in own], here.dates[0], here.dates[-1], list(own.values()))
+    tries = {**ledger.tries(here.dates[0], here.dates[-1]), **own}
+    p_K, places = np.array(list(tries.values())), {key: place for place, key in enumerate(tries)}
+    adjusted = {"p_bonferroni": bonferroni(p_K), "p_holm": holm(p_K), "p_by": benjamini_yekutieli(p_K)}
+    found = [{**row, **{name: float(values[places[key]]) for name, values in adjusted.items()}} for row, key in zip(rows, own, strict=True)]
+    return found, len(tries)
 
 
 def prove_on(lake: Lake, names: Sequence[str], dates: int, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[int, list[Breach]]:

@@ -11,10 +11,10 @@ import numpy as np
 from data.errors import KestrelError
 from data.lake import Lake
 from data.members import industries_panel, members_panel
-from data.panel import Axes, to_panel, to_panels
+from data.panel import Axes, to_panels
 from data.progress import Track, silent
 from factors import registry
-from factors.clean import CleanSettings, clean
+from factors.clean import INDUSTRY, CleanSettings, clean, orthogonalise
 from factors.compute import Computer
 from factors.operators import float_cap, log
 from factors.panel import axes_of, build_panel
@@ -73,11 +73,34 @@ def clean_panels(
     values: Mapping[str, np.ndarray], settings: CleanSettings, lake: Lake, axes: Axes, *, track: Track = silent
 ) -> dict[str, np.ndarray]:
     """Each factor [D, N] cleaned by the settings, session by session; the same arrays where there is nothing to do."""
-    if not settings.winsorise and not settings.neutralise:
+    if settings.idle:
         return dict(values)
-    cap = _log_float_cap(lake, axes) if "log_float_cap" in settings.neutralise else None
-    groups = industries_panel(lake.read("industries"), axes) if "industry" in settings.neutralise and lake.has("industries") else None
-    return {name: clean(values[name].astype(np.float64), settings, log_cap_DN=cap, groups_DN=groups) for name in track(list(values), "clean")}
+    cleaner = Cleaner(settings, lake, axes)
+    return orthogonalise({name: cleaner(name, values[name]) for name in track(list(values), "clean")}, settings)
+
+
+class Cleaner:
+    """Cleans one factor after the other on these axes; holds the styles and industries that they are made neutral to."""
+
+    def __init__(self, settings: CleanSettings, lake: Lake, axes: Axes) -> None:
+        self.settings = settings
+        self.styles = {name: style for name in settings.styles if (style := style_panel(lake, name, axes)) is not None}
+        dated = INDUSTRY in settings.neutralise and lake.has("industries")
+        self.groups_DN = industries_panel(lake.read("industries"), axes) if dated else None
+
+    def __call__(self, name: str, values_DN: np.ndarray) -> np.ndarray:
+        """The factor cleaned; it isn't made neutral to itself, which would leave nothing."""
+        others = tuple(style for style in self.settings.neutralise if style != name)
+        settings = self.settings.model_copy(update={"neutralise": others})
+        return clean(values_DN.astype(np.float64), settings, styles=self.styles, groups_DN=self.groups_DN)
+
+
+def style_panel(lake: Lake, name: str, axes: Axes) -> np.ndarray | None:
+    """A factor as a panel [D, N], log_float_cap from the shares themselves, any other out of the factor table; None without it."""
+    if name == "log_float_cap":
+        return _log_float_cap(lake, axes)
+    there = lake.has("factors") and name in lake.scan("factors").collect_schema().names()
+    return factor_panels(lake, [name], axes)[name] if there else None
 
 
 def _log_float_cap(lake: Lake, axes: Axes) -> np.ndarray | None:
@@ -90,10 +113,26 @@ def _log_float_cap(lake: Lake, axes: Axes) -> np.ndarray | None:
     return whole[panel.axes.index(axes.dates[0]) :][: len(axes.dates), columns]
 
 
-def factor_panels(lake: Lake, names: list[str], axes: Axes) -> dict[str, np.ndarray]:
-    """Columns of the factor table as panels."""
-    table = lake.read("factors", columns=["date", "symbol", *names])
-    return {name: to_panel(table, name, axes) for name in names}
+def factor_panels(lake: Lake, names: Sequence[str], axes: Axes) -> dict[str, np.ndarray]:
+    """Columns of the factor table as panels on these axes."""
+    table = lake.read("factors", columns=["date", "symbol", *names], start=axes.dates[0], end=axes.dates[-1])
+    return to_panels(table, list(names), axes)
+
+
+def industries(lake: Lake, axes: Axes) -> tuple[np.ndarray | None, list[str], list[str]]:
+    """(industry numbers [D, N], their names, what a reader must know); a snapshot of hindsight is used where nothing else is known."""
+    if not lake.has("industries"):
+        return None, [], ["The lake has no industries."]
+    table = lake.read("industries")
+    dated = table.filter(~pl.col("hindsight"))
+    words = []
+    if dated.is_empty():
+        words.append("Industries are hindsight: a later snapshot laid over the past. They describe; Kestrel's models never read them.")
+        dated = table.with_columns(pl.lit(False).alias("hindsight"))
+    elif dated.height < table.height:
+        words.append(f"{table.height - dated.height} rows of the industries are hindsight and left out.")
+    names = dict(dated.sort("code", "start").select("code", pl.coalesce("name", "code")).iter_rows())
+    return industries_panel(dated, axes), [names[code] for code in sorted(names)], words
 
 
 def digest(values: Mapping[str, Any]) -> str:

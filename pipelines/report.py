@@ -18,15 +18,16 @@ from backtest.strategies import due
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
-from data.members import drifted_panel, industries_panel
+from data.members import drifted_panel
 from data.panel import Axes, to_panel, to_panels
-from factors.evaluate import quantile_returns
 from factors.judge import daily_rank_ic
+from factors.quantiles import quantile_returns
 from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.build import current_factors
 from pipelines.config import Config, stored
 from pipelines.ledger import Ledger
+from pipelines.prepare import industries
 from pipelines.runs import DONE, latest, read_json
 from pipelines.simulate import SIMULATED
 from pipelines.trade import index_returns, market_of, trade
@@ -119,7 +120,7 @@ def _exposures(lake: Lake, result: Result, index: str) -> Exposures | None:
     if not known_D.all():
         remarks.append(f"Its members are unknown on {int((~known_D).sum())} of {len(known_D)} sessions, which stay empty.")
     styles, words = _styles(lake, axes)
-    groups_DN, groups, origin = _industries(lake, axes)
+    groups_DN, groups, origin = industries(lake, axes)
     return exposures(axes.dates, w_DN, b_DN, styles, groups_DN=groups_DN, groups=groups, remarks=[*remarks, *words, *origin])
 
 
@@ -153,22 +154,6 @@ def _styles(lake: Lake, axes: Axes) -> tuple[dict[str, np.ndarray], list[str]]:
     if missing:
         words.append(f"This lake can't feed {', '.join(missing)}.")
     return {style: panels[name] for style, name in chosen.items()}, words
-
-
-def _industries(lake: Lake, axes: Axes) -> tuple[np.ndarray | None, list[str], list[str]]:
-    """(industry numbers [D, N], their names, what a reader must know); a snapshot of hindsight is used where nothing else is known."""
-    if not lake.has("industries"):
-        return None, [], ["The lake has no industries."]
-    table = lake.read("industries")
-    dated = table.filter(~pl.col("hindsight"))
-    words = []
-    if dated.is_empty():
-        words.append("Industries are hindsight: a later snapshot laid over the past. They describe the book; Kestrel's models never read them.")
-        dated = table.with_columns(pl.lit(False).alias("hindsight"))
-    elif dated.height < table.height:
-        words.append(f"{table.height - dated.height} rows of the industries are hindsight and left out.")
-    names = dict(dated.sort("code", "start").select("code", pl.coalesce("name", "code")).iter_rows())
-    return industries_panel(dated, axes), [names[code] for code in sorted(names)], words
 
 
 def _outlook(lake: Lake, config: Config, market: Market, scores_DN: np.ndarray, result: Result) -> Outlook:

@@ -24,8 +24,8 @@ def write_report(folder: Path, sheet: Sheet) -> tuple[Path, Path]:
     body = page(sheet, metrics.summary(sheet.result, sheet.comparison.b_D))
     numbers = json.dumps(clean(report_data(sheet)), ensure_ascii=False, indent=1, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "report.html", body)
-    _replace(folder / "report.json", numbers)
+    write_whole(folder / "report.html", body)
+    write_whole(folder / "report.json", numbers)
     return folder / "report.html", folder / "report.json"
 
 
@@ -107,7 +107,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write the file whole or not at all."""
     half = path.with_name(f".{path.name}.part")
     half.write_text(text, encoding="utf-8")

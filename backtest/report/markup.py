@@ -1,9 +1,11 @@
-"""Pieces of HTML with every text escaped, and JSON that may stand inside a page."""
+"""Pieces of HTML with every text escaped, JSON that may stand inside a page, and the page that holds them."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +19,45 @@ class Card:
     html: str = ""
     wide: bool = False
     heads: Sequence[str] = ()
+
+
+def whole(title: str, lede: str, cards: Sequence[Card], *, top: str = "", footer: str = "") -> str:
+    """A page that needs no network: plotly's script, the look and every number are inside.  top: ready HTML above the cards."""
+    from plotly.offline import get_plotlyjs
+
+    body, specs = grid(cards)
+    here = Path(__file__).parent
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{(here / "report.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<main>
+<header><h1>{escape(title)}</h1><p class="lede">{escape(lede)}</p></header>
+{top}
+<div class="grid">
+{body}
+</div>
+<footer>{escape(footer)}</footer>
+</main>
+<script type="application/json" id="figures">{inside_script(json.dumps(clean(specs), allow_nan=False, separators=(",", ":")))}</script>
+<script>{get_plotlyjs()}</script>
+<script>{(here / "report.js").read_text(encoding="utf-8")}</script>
+</body>
+</html>
+"""
+
+
+def tiles(shown: Sequence[tuple[str, str]]) -> str:
+    """(label, text) as large figures beside each other, the first in front."""
+    found = [
+        f'<div class="tile{"" if i else " lead"}"><b>{escape(text)}</b><span>{escape(label)}</span></div>' for i, (label, text) in enumerate(shown)
+    ]
+    return f'<div class="tiles">{"".join(found)}</div>'
 
 
 def grid(cards: Sequence[Card]) -> tuple[str, list[dict[str, Any]]]:

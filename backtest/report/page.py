@@ -1,9 +1,6 @@
 """The HTML page of a tear sheet: the answer in tiles and one plot, then why, then what is to be done, then the small print."""
 
-import json
 from collections.abc import Mapping
-from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +8,7 @@ from backtest import metrics
 from backtest.drawdowns import worst
 from backtest.exposures import Exposures
 from backtest.report import figures, tallies
-from backtest.report.markup import Card, clean, form, grid, inside_script, paragraph, section, table
+from backtest.report.markup import Card, form, paragraph, section, table, tiles, whole
 from backtest.report.sheet import Sheet, Signals
 
 TOP = 20  # holdings that the page lists
@@ -19,36 +16,11 @@ TOP = 20  # holdings that the page lists
 
 def page(sheet: Sheet, measured: Mapping[str, float]) -> str:
     """The whole page, which needs no network: plotly's script, the look and every number are inside."""
-    from plotly.offline import get_plotlyjs
-
     cards = [*_account(sheet), *_scores(sheet.signals), *_exposures(sheet.exposures), *_trading(sheet), *_outlook(sheet), *_print(sheet, measured)]
-    body, specs = grid(cards)
     first, last = sheet.result.dates[0], sheet.result.dates[-1]
     lede = f"{first} to {last} · {len(sheet.result.dates)} sessions · against {sheet.comparison.name}"
-    here = Path(__file__).parent
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(sheet.title)}</title>
-<style>{(here / "report.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<header><h1>{escape(sheet.title)}</h1><p class="lede">{escape(lede)}</p></header>
-{_tiles(sheet, measured)}
-<div class="grid">
-{body}
-</div>
-<footer>Returns are simulated, after all costs listed. A simulation is no promise and this page no investment advice.</footer>
-</main>
-<script type="application/json" id="figures">{inside_script(json.dumps(clean(specs), allow_nan=False, separators=(",", ":")))}</script>
-<script>{get_plotlyjs()}</script>
-<script>{(here / "report.js").read_text(encoding="utf-8")}</script>
-</body>
-</html>
-"""
+    footer = "Returns are simulated, after all costs listed. A simulation is no promise and this page no investment advice."
+    return whole(sheet.title, lede, cards, top=_tiles(sheet, measured), footer=footer)
 
 
 def _tiles(sheet: Sheet, measured: Mapping[str, float]) -> str:
@@ -67,8 +39,7 @@ def _tiles(sheet: Sheet, measured: Mapping[str, float]) -> str:
         ("Costs a year", form(measured["cost"], ".2%")),
         ("Order value filled", form(tallies.filled_share(sheet.result), ".1%")),
     ]
-    tiles = [f'<div class="tile{"" if i else " lead"}"><b>{escape(text)}</b><span>{label}</span></div>' for i, (label, text) in enumerate(shown)]
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+    return tiles(shown)
 
 
 def _account(sheet: Sheet) -> list[Card]:

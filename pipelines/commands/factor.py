@@ -8,6 +8,8 @@ import click
 from data.errors import KestrelError
 from pipelines.commands.shared import DAY, JSON, Context, command, config_option
 
+WEIGHINGS = ("equal", "ic", "icir", "max_icir")
+
 
 @click.group()
 def factors() -> None:
@@ -71,22 +73,28 @@ def build_(shared: Context, file: Path | None) -> None:
 @config_option
 @click.option("--start", type=DAY, help="First session; default the walk's first test date.")
 @click.option("--end", type=DAY, help="Last session.")
-@click.option("--neutral", multiple=True, type=click.Choice(["industry", "log_float_cap"]), help="Neutralise first.")
+@click.option("--neutral", multiple=True, metavar="NAME", help="Neutralise first: industry, or a factor such as log_float_cap; may be repeated.")
 @click.option("--entry", type=click.Choice(["open", "close", "vwap"]), help="Price of the entry; default labels.entry.")
+@click.option("--combine", "combined", multiple=True, type=click.Choice(WEIGHINGS), help="Judge the factors weighed into one too, by past ICs.")
+@click.option("--cost", type=click.FloatRange(0, 0.05), help="Cost of a trade a side, as a fraction; default 0.0008.")
+@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="Factors that get a sheet of their own on the page.")
 @JSON
 def evaluate_(shared: Context, names: tuple[str, ...], file: Path | None, as_json: bool, **options: Any) -> None:
-    """Evaluate factors: IC, RankIC, ICIR, decay, quantiles, turnover and coverage, by year, as a table and an HTML page.
+    """Evaluate factors: RankIC, its t and p adjusted for all that was ever tried, decay, quantiles net of costs, turnover, likeness and more.
+
+    The table shows the main figures, best first; the HTML page all of them with plots, its JSON beside it.
 
     \b
-    Example:  kestrel factors evaluate reversal_20 turnover_20 --start 2017-01-01
+    Example:  kestrel factors evaluate
+              kestrel factors evaluate reversal_20 turnover_20 --start 2017-01-01 --neutral log_float_cap --combine icir
     """
     from pipelines.console import Bars, say, show
-    from pipelines.evaluate import evaluate
+    from pipelines.evaluate import evaluate, shown
 
     config = shared.config(file)
-    rows, page, count = evaluate(shared.lake(config), config, names, track=Bars(), **options)
-    show(rows, title="Factors by 5-session RankIC", as_json=as_json)
-    say(f"Evaluations so far on dates that overlap these: {count}.  Plots: {page}")
+    found = evaluate(shared.lake(config), config, names, track=Bars(), **options)
+    show(found.rows if as_json else shown(found.rows), title="Factors by 5-session RankIC", as_json=as_json)
+    say(f"Evaluations so far on dates that overlap these: {found.tries}.  Tear sheet: {found.page}")
 
 
 @command(factors, "prove")

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 from scipy import stats
 
 from data.errors import KestrelError
 from data.panel import Floats
-from factors.clean import CleanSettings, clean, neutralise, scale, winsorise
+from factors.clean import CleanSettings, clean, gram_schmidt, neutralise, orthogonalise, scale, symmetric, winsorise, winsorise_tails
 
 NAN = np.nan
 ROWS = arrays(np.float64, (3, 15), elements=st.sampled_from([-40.0, -2.0, -1.0, 0.0, 0.5, 1.0, 3.0, 1e4, NAN]))
@@ -119,10 +120,10 @@ def test_a_session_with_too_few_stocks_is_null() -> None:
 def test_no_session_sees_another(market: tuple[Floats, Floats, np.ndarray]) -> None:
     values, cap, groups = market
     chosen = CleanSettings(winsorise=3.0, neutralise=("industry", "log_float_cap"))
-    whole = clean(values, chosen, log_cap_DN=cap, groups_DN=groups)
+    whole = clean(values, chosen, styles={"log_float_cap": cap}, groups_DN=groups)
     for t in range(4):
         row = slice(t, t + 1)
-        assert np.array_equal(clean(values[row], chosen, log_cap_DN=cap[row], groups_DN=groups[row]), whole[row], equal_nan=True)
+        assert np.array_equal(clean(values[row], chosen, styles={"log_float_cap": cap[row]}, groups_DN=groups[row]), whole[row], equal_nan=True)
 
 
 def test_by_default_a_factor_is_left_as_it_is(market: tuple[Floats, Floats, np.ndarray]) -> None:
@@ -131,16 +132,101 @@ def test_by_default_a_factor_is_left_as_it_is(market: tuple[Floats, Floats, np.n
 
 def test_settings_say_in_which_order(market: tuple[Floats, Floats, np.ndarray]) -> None:
     values, cap, groups = market
-    found = clean(values, CleanSettings(winsorise=2.0, neutralise=("log_float_cap",)), log_cap_DN=cap, groups_DN=groups)
+    found = clean(values, CleanSettings(winsorise=2.0, neutralise=("log_float_cap",)), styles={"log_float_cap": cap}, groups_DN=groups)
     assert found == pytest.approx(neutralise(winsorise(values, deviations=2.0), [cap]), nan_ok=True)
-    grouped = clean(values, CleanSettings(neutralise=("industry",)), log_cap_DN=cap, groups_DN=groups)
+    grouped = clean(values, CleanSettings(neutralise=("industry",)), styles={"log_float_cap": cap}, groups_DN=groups)
     assert grouped == pytest.approx(neutralise(values, [], groups), nan_ok=True)
 
 
 def test_neutral_to_what_is_not_there_is_refused(market: tuple[Floats, Floats, np.ndarray]) -> None:
-    with pytest.raises(KestrelError, match="names log_float_cap, but the lake has no float shares"):
+    with pytest.raises(KestrelError, match="names log_float_cap, but the lake has no such factor"):
         clean(market[0], CleanSettings(neutralise=("log_float_cap",)))
     with pytest.raises(
         KestrelError, match=r"names industry, but the lake has no industries known at the time \(hindsight = true ones are never used\)"
     ):
-        clean(market[0], CleanSettings(neutralise=("industry",)), log_cap_DN=market[1])
+        clean(market[0], CleanSettings(neutralise=("industry",)), styles={"log_float_cap": market[1]})
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(ROWS, st.sampled_from([0.01, 0.1, 0.3]))
+def test_tails_are_pulled_in_to_numpys_quantiles(values: Floats, tail: float) -> None:
+    for row, out in zip(values, winsorise_tails(values, tail=tail), strict=True):
+        seen = np.isfinite(row)
+        expected = np.clip(row[seen], *np.quantile(row[seen], [tail, 1 - tail])) if seen.any() else row[seen]
+        assert out[seen] == pytest.approx(expected)
+        assert np.isnan(out[~seen]).all()
+
+
+def test_a_style_told_twice_or_told_by_the_groups_changes_nothing(market: tuple[Floats, Floats, np.ndarray]) -> None:
+    values, cap, groups = market
+    once = neutralise(values, [cap], groups)
+    assert neutralise(values, [cap, 3 * cap - 1, groups.astype(float)], groups) == pytest.approx(once, abs=1e-9, nan_ok=True)
+
+
+@pytest.fixture
+def three() -> dict[str, Floats]:
+    """Three factors of 5 sessions and 50 stocks that share a part; every stock has them all."""
+    rng = np.random.default_rng(11)
+    shared = rng.normal(size=(5, 50))
+    return {name: shared * weight + rng.normal(size=(5, 50)) for name, weight in (("a", 1.0), ("b", 2.0), ("c", -0.5))}
+
+
+def test_turned_factors_are_uncorrelated_in_every_session(three: dict[str, Floats]) -> None:
+    for turned in (gram_schmidt(three), symmetric(three)):
+        for t in range(5):
+            found = np.corrcoef([panel[t] for panel in turned.values()])
+            assert found == pytest.approx(np.eye(3), abs=1e-9)
+
+
+def test_in_turn_each_factor_keeps_what_those_before_it_do_not_explain(three: dict[str, Floats]) -> None:
+    turned, scores = gram_schmidt(three), {name: scale(panel, "z_score") for name, panel in three.items()}
+    assert turned["a"] == pytest.approx(scores["a"])
+    assert turned["b"] == pytest.approx(neutralise(scores["b"], [scores["a"]]))
+    assert turned["c"] == pytest.approx(neutralise(scores["c"], [scores["a"], scores["b"]]))
+
+
+def test_turned_all_alike_no_order_matters_and_nothing_else_is_nearer(three: dict[str, Floats]) -> None:
+    turned, scores = symmetric(three), {name: scale(panel, "z_score") for name, panel in three.items()}
+    again = symmetric(dict(reversed(three.items())))
+    for name, panel in turned.items():
+        assert again[name] == pytest.approx(panel)
+        assert panel.std(axis=1) == pytest.approx(np.ones(5))
+    apart = sum(((turned[name] - scores[name]) ** 2).sum() for name in three)
+    in_turn = {name: scale(panel, "z_score") for name, panel in gram_schmidt(three).items()}
+    assert apart < sum(((in_turn[name] - scores[name]) ** 2).sum() for name in three)
+
+
+def test_turning_leaves_nulls_null_and_sees_no_other_session(three: dict[str, Floats]) -> None:
+    three["b"][2, :10] = NAN
+    three["c"][3] = NAN
+    for turn in (gram_schmidt, symmetric):
+        whole = turn(three)
+        for name, panel in whole.items():
+            assert np.array_equal(np.isnan(panel), np.isnan(three[name]))
+        for t in range(5):
+            alone = turn({name: panel[t : t + 1] for name, panel in three.items()})
+            assert all(np.array_equal(alone[name][0], whole[name][t], equal_nan=True) for name in three)
+
+
+def test_a_factor_that_repeats_another_has_nothing_left(three: dict[str, Floats]) -> None:
+    assert gram_schmidt({**three, "d": 2 * three["a"] + 1})["d"] == pytest.approx(np.zeros((5, 50)), abs=1e-9)
+    assert np.isfinite(symmetric({**three, "d": three["a"]})["d"]).all()
+
+
+def test_cleaning_goes_from_winsorising_over_neutralising_to_scaling(market: tuple[Floats, Floats, np.ndarray]) -> None:
+    values, cap, groups = market
+    chosen = CleanSettings(tails=0.1, neutralise=("industry", "beta_120"), scale="rank_gauss")
+    found = clean(values, chosen, styles={"beta_120": cap}, groups_DN=groups)
+    assert found == pytest.approx(scale(neutralise(winsorise_tails(values, tail=0.1), [cap], groups), "rank_gauss"), nan_ok=True)
+
+
+def test_orthogonalising_is_chosen_by_name_and_off_by_default(three: dict[str, Floats]) -> None:
+    assert orthogonalise(three, CleanSettings()) == three
+    for how, turn in (("gram_schmidt", gram_schmidt), ("symmetric", symmetric)):
+        found = orthogonalise(three, CleanSettings(orthogonalise=how))  # type: ignore[arg-type]
+        assert all(np.array_equal(found[name], panel) for name, panel in turn(three).items())
+
+
+def test_two_ways_to_pull_in_extremes_are_refused() -> None:
+    with pytest.raises(ValidationError, match="set one of them"):
+        CleanSettings(winsorise=5.0, tails=0.01)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from factors.evaluate import coverage, evaluate, newey_west_t, quantile_returns, rank_autocorrelation
+from data.errors import KestrelError
+from factors.evaluate import EvaluateSettings, Evaluation, Surroundings, coverage, evaluate
+from factors.judge import newey_west_t
+from factors.quantiles import buckets, column_means, quantile_returns, turnover
+from factors.ranks import ordered
+from factors.trials import p_value
 
 NAN = np.nan
 DAYS = [date(2019, 12, 30), date(2019, 12, 31), date(2020, 1, 2), date(2020, 1, 3)]
@@ -21,10 +26,11 @@ def test_a_factor_that_knows_the_order_has_a_rank_ic_of_1() -> None:
     assert found.summary["ic"][0] == pytest.approx(np.corrcoef(x[0], x[0] ** 3)[0, 1])
     assert found.summary["coverage"].to_list() == [1.0, 1.0]
     assert found.summary["rank_autocorrelation"].to_list() == pytest.approx([1.0, 1.0])
-    assert found.years.select("factor", "year", "days").rows() == [("mine", 2019, 2), ("mine", 2020, 2)]
-    assert found.daily["mine"] == pytest.approx([1.0] * 4)
-    assert found.quantiles["mine"] == pytest.approx([np.mean(np.arange(4 * q, 4 * q + 4) ** 3.0) for q in range(5)])
-    assert found.summary["spread"][0] == pytest.approx(found.quantiles["mine"][-1] - found.quantiles["mine"][0])
+    assert found.sheets["mine"].years.select("year", "days").rows() == [(2019, 2), (2020, 2)]
+    assert found.sheets["mine"].rank_ic_D == pytest.approx([1.0] * 4)
+    expected = [np.mean(np.arange(4 * q, 4 * q + 4) ** 3.0) for q in range(5)]
+    assert column_means(found.sheets["mine"].quantile_DQ) == pytest.approx(expected)
+    assert found.summary["spread"][0] == pytest.approx(expected[-1] - expected[0])
 
 
 def test_the_summary_equals_scipys_daily_correlations() -> None:
@@ -36,7 +42,7 @@ def test_the_summary_equals_scipys_daily_correlations() -> None:
     for t in range(4):
         both = np.isfinite(x[t]) & np.isfinite(y[t])
         expected.append(stats.spearmanr(x[t, both], y[t, both]).statistic)
-    assert found.daily["mine"] == pytest.approx(expected)
+    assert found.sheets["mine"].rank_ic_D == pytest.approx(expected)
     assert found.summary["rank_ic"][0] == pytest.approx(np.mean(expected))
     assert found.summary["rank_icir"][0] == pytest.approx(np.mean(expected) / np.std(expected, ddof=1))
 
@@ -51,7 +57,7 @@ def test_absent_stocks_count_neither_in_returns_nor_in_coverage() -> None:
     found = evaluate({"mine": x}, y[..., None], (5,), present, DAYS)
     assert found.summary["rank_ic"][0] == pytest.approx(1.0)
     assert found.summary["coverage"][0] == pytest.approx(57 / 60)
-    assert found.quantiles["mine"].min() >= 0
+    assert column_means(found.sheets["mine"].quantile_DQ).min() >= 0
 
 
 def test_every_factor_and_horizon_has_its_row_in_order() -> None:
@@ -59,69 +65,84 @@ def test_every_factor_and_horizon_has_its_row_in_order() -> None:
     values = {name: rng.normal(size=(4, 12)) for name in ("b", "a")}
     found = evaluate(values, rng.normal(size=(4, 12, 3)), (1, 5, 20), np.ones((4, 12), dtype=bool), DAYS)
     assert found.summary.select("factor", "horizon").rows() == [("b", 1), ("b", 5), ("b", 20), ("a", 1), ("a", 5), ("a", 20)]
-    assert found.summary["spread"].is_null().to_list() == [True, False, True] * 2
-    assert list(found.quantiles) == ["b", "a"]
-
-
-def test_quantiles_by_hand() -> None:
-    x = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, NAN], [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]])
-    y = np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 9.0], [0.1, 0.2, 0.3, 0.4, 0.5, NAN]])
-    assert quantile_returns(x, y) == pytest.approx([0.3] * 5)  # (0.1 + 0.5) / 2, (0.2 + 0.4) / 2, ...
-    assert quantile_returns(x[:1], y[:1]) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
-
-
-def test_quantiles_have_equal_numbers_and_ties_share_one() -> None:
-    x = np.random.default_rng(0).permutation(35).astype(float)[None, :]
-    assert quantile_returns(x, np.ones((1, 35))) == pytest.approx([1.0] * 5)
-    assert quantile_returns(x, x) == pytest.approx([3, 10, 17, 24, 31])
-    tied = quantile_returns(np.ones((1, 10)), np.arange(10.0)[None, :])
-    assert tied[2] == pytest.approx(4.5)
-    assert np.isnan(tied[[0, 1, 3, 4]]).all()
-
-
-def test_sessions_count_alike_however_many_stocks_they_have() -> None:
-    x = np.full((2, 10), NAN)
-    x[0, :5], x[1] = np.arange(5), np.arange(10)
-    y = np.where(np.isfinite(x), np.array([[1.0], [2.0]]), NAN)
-    assert quantile_returns(x, y) == pytest.approx([1.5] * 5)
-
-
-def test_the_autocorrelation_of_ranks_is_that_of_the_sessions_before() -> None:
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=(3, 12))
-    expected = np.mean([stats.spearmanr(x[t], x[t - 1]).statistic for t in (1, 2)])
-    assert rank_autocorrelation(x) == pytest.approx(expected)
-    assert rank_autocorrelation(x, lag=2) == pytest.approx(stats.spearmanr(x[2], x[0]).statistic)
-    assert np.isnan(rank_autocorrelation(np.full((3, 12), NAN)))
+    assert list(found.sheets) == ["b", "a"]
+    assert found.main("a")["rank_ic"] == found.summary["rank_ic"][4]
 
 
 def test_coverage_of_nobody_is_0() -> None:
     assert coverage(np.full((2, 3), NAN), np.zeros((2, 3), dtype=bool)) == 0.0
 
 
-def newey_west(x: np.ndarray, lags: int) -> float:
-    """The plain formula: every autocovariance with its Bartlett weight."""
-    n, centred = len(x), x - x.mean()
-    covariances = [sum(centred[t] * centred[t - lag] for t in range(lag, n)) / n for lag in range(lags + 1)]
-    variance = covariances[0] + 2 * sum((1 - lag / (lags + 1)) * covariances[lag] for lag in range(1, lags + 1))
-    return float(x.mean() / (variance / n) ** 0.5)
+@pytest.fixture(scope="module")
+def market() -> dict[str, np.ndarray]:
+    """A factor that turns over, returns that follow it, and who is present: 120 sessions of 40 stocks."""
+    rng = np.random.default_rng(9)
+    x = np.cumsum(rng.normal(size=(120, 40)), axis=0)
+    y = 0.002 * x[..., None] + rng.normal(0, 0.1, size=(120, 40, 2))
+    return {"x": x, "y": y, "present": rng.random((120, 40)) < 0.9, "other": x + rng.normal(0, 5, x.shape), "amount": rng.lognormal(18, 1, x.shape)}
 
 
-@pytest.mark.parametrize("lags", [0, 1, 5, 20])
-def test_the_t_of_overlapping_returns_is_newey_and_wests(lags: int) -> None:
-    x = np.convolve(np.random.default_rng(5).normal(0.02, 1, 200), np.ones(5), mode="valid")
-    assert newey_west_t(x, lags=lags) == pytest.approx(newey_west(x, lags))
-    gaps = np.insert(x, [3, 50], NAN)
-    assert newey_west_t(gaps, lags=lags) == pytest.approx(newey_west(x, lags))
+def judged(market: dict[str, np.ndarray], around: Surroundings | None = None, **changes: object) -> Evaluation:
+    dates = [date.fromordinal(737000 + t) for t in range(120)]
+    chosen = EvaluateSettings(**changes)  # type: ignore[arg-type]
+    return evaluate({"mine": market["x"]}, market["y"], (1, 5), market["present"], dates, around=around, settings=chosen)
 
 
-def test_without_lags_the_t_is_the_usual_one_and_overlap_makes_it_smaller() -> None:
-    x = np.convolve(np.random.default_rng(5).normal(0.3, 1, 400), np.ones(5), mode="valid")
-    assert newey_west_t(x, lags=0) == pytest.approx(x.mean() / (x.std() / len(x) ** 0.5))
-    assert newey_west_t(x, lags=5) < 0.6 * newey_west_t(x, lags=0)
+def test_each_horizon_has_its_own_t_turnover_and_spread(market: dict[str, np.ndarray]) -> None:
+    found = judged(market, cost=0.001)
+    x = np.where(market["present"], market["x"], NAN)
+    for place, horizon in enumerate((1, 5)):
+        row = found.summary.row(place, named=True)
+        y = np.where(market["present"], market["y"][..., place], NAN)
+        returns, replaced = quantile_returns(x, y), column_means(turnover(buckets(ordered(x)), lag=horizon))
+        assert row["spread"] == pytest.approx(returns[-1] - returns[0])
+        assert row["spread_net"] == pytest.approx(abs(row["spread"]) - 0.002 * (replaced[0] + replaced[-1]))
+        assert row["turnover"] == pytest.approx((replaced[0] + replaced[-1]) / 2)
+        assert row["p"] == p_value(row["t"])
+    assert found.summary["t"][1] == newey_west_t(found.sheets["mine"].rank_ic_D, lags=5)
 
 
-def test_too_short_or_constant_a_series_has_no_t() -> None:
-    assert np.isnan(newey_west_t(np.array([0.1, 0.2]), lags=1))
-    assert np.isnan(newey_west_t(np.full(30, NAN), lags=1))
-    assert np.isnan(newey_west_t(np.zeros(30), lags=2))
+def test_what_surrounds_a_factor_is_told_in_the_sampled_sessions_and_never_of_itself(market: dict[str, np.ndarray]) -> None:
+    sampled = slice(None, None, 20)
+    known = {"mine": market["x"][sampled], "twin": -market["x"][sampled], "other": market["other"][sampled]}
+    around = Surroundings(styles={"Other": known["other"]}, known=known, groups_DN=np.zeros((120, 40), dtype=np.int64), industries=["all"])
+    sheet = judged(market, around).sheets["mine"]
+    assert list(sheet.closest) == ["twin", "other"]
+    assert sheet.closest["twin"] == pytest.approx(-1)
+    assert sheet.styles == {"Other": pytest.approx(sheet.closest["other"])}
+    assert sheet.industries == {"all": pytest.approx(0, abs=1e-12)}
+    assert sheet.figures["industry_share"] == pytest.approx(0, abs=1e-12)
+
+
+def test_capacity_is_that_of_the_side_that_is_bought(market: dict[str, np.ndarray]) -> None:
+    amount = np.where(market["x"] > 0, 1e9, 1e6)
+    around = Surroundings(amount_DN=amount)
+    high = judged(market, around).sheets["mine"].figures["capacity"]
+    turned = judged({**market, "y": -market["y"]}, around).sheets["mine"].figures["capacity"]
+    assert high == pytest.approx(7 * 0.05 * 1e9, rel=0.2)
+    assert turned == pytest.approx(7 * 0.05 * 1e6, rel=0.2)
+    assert np.isnan(judged(market).sheets["mine"].figures["capacity"])
+
+
+def test_regimes_are_judged_apart(market: dict[str, np.ndarray]) -> None:
+    rising = np.arange(120) % 3 == 0
+    sheet = judged(market, Surroundings(regimes={"rising": rising})).sheets["mine"]
+    assert sheet.regimes["rank_ic"][0] == pytest.approx(np.nanmean(sheet.rank_ic_D[rising]))
+
+
+def test_factors_are_asked_for_one_at_a_time(market: dict[str, np.ndarray]) -> None:
+    """So that a mapping may load each as it is needed, and none twice."""
+    asked: list[str] = []
+
+    class Lazy(dict[str, np.ndarray]):
+        def __getitem__(self, name: str) -> np.ndarray:
+            asked.append(name)
+            return market["x"]
+
+    evaluate(Lazy(a=market["x"], b=market["x"]), market["y"], (1, 5), market["present"], [date(2020, 1, 1)] * 120)
+    assert asked == ["a", "b"]
+
+
+def test_a_main_horizon_without_returns_is_refused(market: dict[str, np.ndarray]) -> None:
+    with pytest.raises(KestrelError, match=r"The main horizon 3 is none of \[1, 5\]"):
+        judged(market, main=3)

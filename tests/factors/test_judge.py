@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from factors.judge import by_year, daily_ic, daily_rank_ic, difference, mean_rank_ic, summary
+from factors.judge import by_year, daily_ic, daily_rank_ic, difference, mean_rank_ic, newey_west_t, rank_correlations, summary
+from factors.ranks import ordered
 
 NAN = np.nan
 
@@ -94,3 +95,41 @@ def test_the_interval_repeats_and_skips_sessions_without_a_pair() -> None:
     assert difference(a, b) == difference(a, b)
     assert difference(a, b).mean == pytest.approx(0.1)
     assert np.isnan(difference(a[1:2], b[1:2]).mean)
+
+
+def newey_west(x: np.ndarray, lags: int) -> float:
+    """The plain formula: every autocovariance with its Bartlett weight."""
+    n, centred = len(x), x - x.mean()
+    covariances = [sum(centred[t] * centred[t - lag] for t in range(lag, n)) / n for lag in range(lags + 1)]
+    variance = covariances[0] + 2 * sum((1 - lag / (lags + 1)) * covariances[lag] for lag in range(1, lags + 1))
+    return float(x.mean() / (variance / n) ** 0.5)
+
+
+@pytest.mark.parametrize("lags", [0, 1, 5, 20])
+def test_the_t_of_overlapping_returns_is_newey_and_wests(lags: int) -> None:
+    x = np.convolve(np.random.default_rng(5).normal(0.02, 1, 200), np.ones(5), mode="valid")
+    assert newey_west_t(x, lags=lags) == pytest.approx(newey_west(x, lags))
+    gaps = np.insert(x, [3, 50], NAN)
+    assert newey_west_t(gaps, lags=lags) == pytest.approx(newey_west(x, lags))
+
+
+def test_without_lags_the_t_is_the_usual_one_and_overlap_makes_it_smaller() -> None:
+    x = np.convolve(np.random.default_rng(5).normal(0.3, 1, 400), np.ones(5), mode="valid")
+    assert newey_west_t(x, lags=0) == pytest.approx(x.mean() / (x.std() / len(x) ** 0.5))
+    assert newey_west_t(x, lags=5) < 0.6 * newey_west_t(x, lags=0)
+
+
+def test_too_short_or_constant_a_series_has_no_t() -> None:
+    assert np.isnan(newey_west_t(np.array([0.1, 0.2]), lags=1))
+    assert np.isnan(newey_west_t(np.full(30, NAN), lags=1))
+    assert np.isnan(newey_west_t(np.zeros(30), lags=2))
+
+
+def test_an_order_found_once_serves_every_partner() -> None:
+    """The others' gaps differ, so the ranks do; the order doesn't."""
+    rng = np.random.default_rng(3)
+    a_SN = ordered(rng.integers(0, 9, size=(5, 40)).astype(float))
+    for share in (0.0, 0.2, 0.6):
+        b_SN = np.where(rng.random((5, 40)) < share, NAN, rng.normal(size=(5, 40)))
+        assert np.array_equal(rank_correlations(a_SN, ordered(b_SN)), daily_rank_ic(a_SN.values_SN, b_SN), equal_nan=True)
+    assert np.array_equal(rank_correlations(a_SN.rows(2, None), a_SN.rows(None, -2)), daily_rank_ic(a_SN.values_SN[2:], a_SN.values_SN[:-2]))

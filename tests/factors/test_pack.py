@@ -62,7 +62,7 @@ def test_evaluation_says_the_same_as_a_plain_mean(judged: Judged) -> None:
     found = evaluate({"reversal_20": x[part]}, judged.ahead[part][..., None], (5,), judged.present[part], judged.panel.axes.dates[part])
     assert found.summary["rank_ic"][0] == pytest.approx(judged.rank_ic(x), abs=1e-12)
     assert found.summary["coverage"][0] > 0.98
-    assert found.years["year"].to_list() == [2017, 2018, 2019, 2020]
+    assert found.sheets["reversal_20"].years["year"].to_list() == [2017, 2018, 2019, 2020]
 
 
 def test_the_trap_is_in_the_file_and_not_in_the_lake(judged: Judged, pack: Path) -> None:

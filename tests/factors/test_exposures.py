@@ -1,0 +1,52 @@
+"""Likeness to other factors and tilts to industries, against plain references."""
+
+import numpy as np
+import pytest
+
+from factors.exposures import industry_tilts, mean_correlations, ranked
+from factors.ranks import centred_ranks
+
+NAN = np.nan
+
+
+def test_correlations_are_the_mean_of_those_of_numpy_over_common_stocks() -> None:
+    rng = np.random.default_rng(0)
+    panels = {name: np.where(rng.random((3, 40)) < 0.2, NAN, rng.normal(size=(3, 40))) for name in "abcd"}
+    ranks = ranked(panels)
+    found = mean_correlations(ranks[:, :2], ranks)
+    for a in range(2):
+        for b in range(4):
+            daily = []
+            for s in range(3):
+                both = np.isfinite(ranks[s, a]) & np.isfinite(ranks[s, b])
+                daily.append(np.corrcoef(ranks[s, a, both], ranks[s, b, both])[0, 1])
+            assert found[a, b] == pytest.approx(np.mean(daily), abs=1e-12)
+    assert found[0, 0] == pytest.approx(1)
+
+
+def test_without_enough_pairs_or_without_spread_there_is_no_correlation() -> None:
+    few, flat = np.full((1, 1, 20), NAN), np.zeros((1, 1, 20))
+    few[0, 0, :9] = np.arange(9)
+    some = np.arange(20.0)[None, None, :]
+    assert np.isnan(mean_correlations(few, some)).all()
+    assert np.isnan(mean_correlations(flat, some)).all()
+
+
+def test_an_industry_on_top_has_a_high_mean_rank_and_a_large_share_of_the_variance() -> None:
+    ranks = centred_ranks(np.arange(20.0)[None, :])
+    groups = np.array([[0] * 10 + [1] * 10])
+    tilt, share = industry_tilts(ranks, groups, 3)
+    assert tilt[:2] == pytest.approx(np.array([-0.25, 0.25]) * 12**0.5)
+    assert np.isnan(tilt[2])
+    assert share == pytest.approx(0.0625 / ranks.var())
+
+
+def test_unknown_industries_and_values_are_left_out() -> None:
+    ranks = centred_ranks(np.random.default_rng(2).normal(size=(2, 30)))
+    groups = np.random.default_rng(3).integers(0, 3, (2, 30))
+    ranks[:, 25:], groups[:, 20:25] = NAN, -1
+    whole = industry_tilts(ranks, groups, 3)
+    part = industry_tilts(ranks[:, :20], groups[:, :20], 3)
+    assert whole[0] == pytest.approx(part[0])
+    assert whole[1] == pytest.approx(part[1])
+    assert np.isnan(industry_tilts(ranks[:, :5], groups[:, :5], 3)[0]).all()
