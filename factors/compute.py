@@ -12,7 +12,7 @@ from data.panel import Floats
 from factors import kernels
 from factors.expressions import Expr
 from factors.panel import Panel
-from factors.ranks import group_means, group_ranks, rank_rows, row_moments, z_score
+from factors.ranks import group_means, group_ranks, rank_rows, row_moments, row_residuals, z_score
 
 Kernel = Callable[[int, int, Floats], None]
 
@@ -53,8 +53,8 @@ class Computer:
                 return np.where(np.isnan(args[0]), float(expr.params[0]), args[0])
             if expr.op in CROSS_SECTION:
                 return CROSS_SECTION[expr.op](args[0])
-            if expr.op in GROUPED:
-                return GROUPED[expr.op](*args)
+            if expr.op in PAIRED:
+                return PAIRED[expr.op](*args)
             return self._windowed(expr, args)
 
     def _windowed(self, expr: Expr, args: list[Floats]) -> Floats:
@@ -166,9 +166,10 @@ CROSS_SECTION: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-GROUPED: dict[str, Callable[[Floats, Floats], Floats]] = {
+PAIRED: dict[str, Callable[[Floats, Floats], Floats]] = {
     "cs_group_mean": group_means,
     "cs_group_rank": group_ranks,
+    "cs_residual": row_residuals,
 }
 
 
