@@ -50,17 +50,24 @@ def histories(panel: Panel) -> dict[tuple[int, int], dict[str, Floats]]:
     """{(session, stock): {column: its values up to that session}} for five cells: plain, suspended of late, split, and long suspended."""
     change = np.vstack([np.full((1, len(SYMBOLS)), np.nan), panel.columns["close"][1:] / panel.columns["last"][:-1] - 1])
     market = np.concatenate([[np.nan], np.nanmean(change[1:], axis=1)])[:, None]
-    columns = {**panel.columns, "change": change, "market": market, "residual": _residuals(change, market)}
+    columns = {**panel.columns, "change": change, "market": market, **_crowd(panel), "residual": _residuals(change, market)}
     cells = [(339, 0), (320, 2), (310, 5), (290, 1), (260, 3)]
     return {(t, n): {name: values[: t + 1, n if values.shape[1] > 1 else 0] for name, values in columns.items()} for t, n in cells}
+
+
+def _crowd(panel: Panel) -> dict[str, Floats]:
+    """The market's mean turnover and amount."""
+    turnover = panel.columns["volume"] / panel.columns["float_shares"]
+    means = {"market_turnover": turnover, "market_amount": panel.columns["amount"]}
+    return {name: np.nanmean(values, axis=1)[:, None] for name, values in means.items()}
 
 
 def _residuals(change: Floats, market: Floats) -> Floats:
     """What the market leaves of each session's return by the slope of the 60 sessions that end with it."""
     found = np.full(change.shape, np.nan)
-    for t in range(60, len(change)):
-        y, x = change[t - 59 : t + 1], np.broadcast_to(market[t - 59 : t + 1], (60, change.shape[1]))
-        x = np.where(np.isnan(y), np.nan, x)
+    for t in range(len(change)):
+        y = change[max(0, t - 59) : t + 1]
+        x = np.where(np.isnan(y), np.nan, market[max(0, t - 59) : t + 1])
         seen = np.isfinite(y).sum(axis=0)
         y0, x0 = y - np.nansum(y, axis=0) / np.maximum(seen, 1), x - np.nansum(x, axis=0) / np.maximum(seen, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
