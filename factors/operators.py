@@ -140,11 +140,11 @@ def ts_corr(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
     return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y), least=_three(n, least))
 
 
-def ts_beta(y: Expr, x: Expr, n: int) -> Expr:
+def ts_beta(y: Expr, x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Slope of y on x over the sessions of the last n that have both; null without spread in x."""
     a, b = _spread(y), _spread(x)
     scale = None if a is None or b is None else Scale(power=a.power - b.power)
-    return _window("ts_beta", y, n, other=x, scale=scale, least=_three(n, None))
+    return _window("ts_beta", y, n, other=x, scale=scale, least=_three(n, least))
 
 
 def ts_slope(x: Expr, n: int, *, least: int | None = None) -> Expr:
@@ -208,12 +208,30 @@ def cs_std(x: Expr) -> Expr:
     return Expr("cs_std", (x,), scale=_level(x))
 
 
+def cs_residual(y: Expr, x: Expr) -> Expr:
+    """What a straight line in x over the stocks of the session leaves of y; null where either is, y less its mean where x has no spread."""
+    return Expr("cs_residual", (y, x), scale=_level(x) and _level(y))
+
+
 def first_component(*series: Expr, window: int) -> Expr:
     """First principal component of market-wide series, standardised over the last `window` sessions, which end with the current one.
 
     Its sign makes the loading of the first series positive.  (Baker and Wurgler 2006, on past data only)
     """
     return Expr("first_component", tuple(series), (window,), scale=Scale() if all(_level(x) for x in series) else None, reach=window - 1)
+
+
+# -- over the stocks of each session that share a group, a column of numbers; null where the stock's group is
+
+
+def cs_group_mean(x: Expr, group: Expr) -> Expr:
+    """Mean over the stocks of the group in the session, given to each of them, whether it has a value itself or not."""
+    return Expr("cs_group_mean", (x, group), scale=_level(x) and _level(group))
+
+
+def cs_group_rank(x: Expr, group: Expr) -> Expr:
+    """Rank among the stocks of the group in the session, in (0, 1]; 1 for a group of one."""
+    return Expr("cs_group_rank", (x, group), scale=_level(x) and _level(group))
 
 
 # -- what many factors start from
