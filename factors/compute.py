@@ -12,7 +12,7 @@ from data.panel import Floats
 from factors import kernels
 from factors.expressions import Expr
 from factors.panel import Panel
-from factors.ranks import rank_rows, row_moments, z_score
+from factors.ranks import group_means, group_ranks, rank_rows, row_moments, z_score
 
 Kernel = Callable[[int, int, Floats], None]
 
@@ -53,6 +53,8 @@ class Computer:
                 return np.where(np.isnan(args[0]), float(expr.params[0]), args[0])
             if expr.op in CROSS_SECTION:
                 return CROSS_SECTION[expr.op](args[0])
+            if expr.op in GROUPED:
+                return GROUPED[expr.op](*args)
             return self._windowed(expr, args)
 
     def _windowed(self, expr: Expr, args: list[Floats]) -> Floats:
@@ -161,6 +163,12 @@ CROSS_SECTION: dict[str, Callable[[Floats], Floats]] = {
     "cs_z_score": z_score,
     "cs_mean": lambda x: row_moments(x)[0],
     "cs_std": lambda x: row_moments(x)[1],
+}
+
+
+GROUPED: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "cs_group_mean": group_means,
+    "cs_group_rank": group_ranks,
 }
 
 

@@ -38,6 +38,7 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "news_count": ("news", FREE),  # items known since the last close
     "news_tone": ("news_scores", FREE),  # their mean score; null where there are none
     "index_close": ("index_bars", FREE),
+    "industry": ("industries as of the date", FREE),  # a number per industry, null where unknown; a later snapshot laid over the past is none
 }
 
 

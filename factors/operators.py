@@ -216,6 +216,19 @@ def first_component(*series: Expr, window: int) -> Expr:
     return Expr("first_component", tuple(series), (window,), scale=Scale() if all(_level(x) for x in series) else None, reach=window - 1)
 
 
+# -- over the stocks of each session that share a group, a column of numbers; null where the stock's group is
+
+
+def cs_group_mean(x: Expr, group: Expr) -> Expr:
+    """Mean over the stocks of the group in the session, given to each of them, whether it has a value itself or not."""
+    return Expr("cs_group_mean", (x, group), scale=_level(x) and _level(group))
+
+
+def cs_group_rank(x: Expr, group: Expr) -> Expr:
+    """Rank among the stocks of the group in the session, in (0, 1]; 1 for a group of one."""
+    return Expr("cs_group_rank", (x, group), scale=_level(x) and _level(group))
+
+
 # -- what many factors start from
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
 from factors.expressions import COLUMNS
 from factors.kernels import carry
 
 # The tables that a panel may read; a lake that lacks one lacks its columns.
-TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars")
+TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars", "industries")
 AT_LIMIT = 1e-4  # a close this near its limit, relative, is at it: floats and half-cents
 
 
@@ -40,6 +41,7 @@ def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH")
         "dividends": lambda dividends: {"cash_dividend": _cash(dividends, axes)},
         "news": lambda news: _from_news(news, tables.get("news_scores"), axes),
         "index_bars": lambda bars: _from_index(bars, index, axes),
+        "industries": lambda industries: _from_industries(industries, axes),
     }
     for name, step in steps.items():
         if name in tables and tables[name].height:
@@ -126,3 +128,9 @@ def _from_index(bars: pl.DataFrame, index: str, axes: Axes) -> dict[str, Floats]
     if not closes.height:
         return {}
     return {"index_close": carried(to_panel(closes, "close", Axes(axes.dates, (index,))))}
+
+
+def _from_industries(industries: pl.DataFrame, axes: Axes) -> dict[str, Floats]:
+    """The number of each stock's industry as known at the session; nothing where all that is known comes of hindsight."""
+    numbers = industries_panel(industries, axes)
+    return {} if numbers is None else {"industry": np.where(numbers >= 0, numbers, np.nan)}

@@ -95,6 +95,63 @@ def z_score(values_SN: NDArray[np.floating]) -> Floats:
     return np.where(np.isfinite(values), np.where(spread == 0, 0.0, scaled), np.nan)
 
 
+@njit(cache=True, nogil=True)
+def _group_means(values_SN: Floats, groups_SN: Floats, total_G: Floats, count_G: Floats, means_SN: Floats) -> None:
+    for s in range(values_SN.shape[0]):
+        total_G[:] = 0.0
+        count_G[:] = 0.0
+        for n in range(values_SN.shape[1]):
+            if np.isfinite(values_SN[s, n]) and np.isfinite(groups_SN[s, n]):
+                total_G[int(groups_SN[s, n])] += values_SN[s, n]
+                count_G[int(groups_SN[s, n])] += 1.0
+        for n in range(values_SN.shape[1]):
+            if np.isfinite(groups_SN[s, n]) and count_G[int(groups_SN[s, n])] > 0:
+                means_SN[s, n] = total_G[int(groups_SN[s, n])] / count_G[int(groups_SN[s, n])]
+
+
+def group_means(values_SN: Floats, groups_SN: Floats) -> Floats:
+    """Mean of each row over the columns of a group, given to all of its columns.  groups: whole numbers from 0 on, NaN = none."""
+    means_SN = np.full(values_SN.shape, np.nan)
+    groups = _group_count(groups_SN)
+    _group_means(np.ascontiguousarray(values_SN), np.ascontiguousarray(groups_SN), np.empty(groups), np.empty(groups), means_SN)
+    return means_SN
+
+
+@njit(cache=True, nogil=True)
+def _group_ranks(values_SN: Floats, groups_SN: Floats, order_SN: NDArray[np.int64], below_G: Floats, equal_G: Floats, ranks_SN: Floats) -> None:
+    """Walk each row upwards, one run of equal values after the other, with a count a group of what was passed."""
+    width = values_SN.shape[1]
+    for s in range(values_SN.shape[0]):
+        below_G[:] = 0.0
+        equal_G[:] = 0.0
+        first = 0
+        while first < width and not np.isnan(values_SN[s, order_SN[s, first]]):  # NaN sorts last
+            stop = first
+            while stop < width and values_SN[s, order_SN[s, stop]] == values_SN[s, order_SN[s, first]]:
+                equal_G[int(groups_SN[s, order_SN[s, stop]])] += 1.0
+                stop += 1
+            for place in range(first, stop):
+                group = int(groups_SN[s, order_SN[s, place]])
+                ranks_SN[s, order_SN[s, place]] = below_G[group] + 0.5 * (equal_G[group] + 1.0)
+            for place in range(first, stop):
+                group = int(groups_SN[s, order_SN[s, place]])
+                below_G[group] += equal_G[group]
+                equal_G[group] = 0.0
+            first = stop
+        for n in range(width):
+            if not np.isnan(ranks_SN[s, n]):
+                ranks_SN[s, n] /= below_G[int(groups_SN[s, n])]
+
+
+def group_ranks(values_SN: Floats, groups_SN: Floats) -> Floats:
+    """Rank of each value among the columns of its group over their count, in (0, 1], ties averaged; groups as in group_means."""
+    values = np.where(np.isfinite(groups_SN) & np.isfinite(values_SN), values_SN, np.nan)
+    ranks_SN = np.full(values.shape, np.nan)
+    groups = _group_count(groups_SN)
+    _group_ranks(values, np.ascontiguousarray(groups_SN), np.argsort(values, axis=1), np.empty(groups), np.empty(groups), ranks_SN)
+    return ranks_SN
+
+
 def grades(values_SN: NDArray[np.floating], count: int) -> Floats:
     """Whole grades 0 … count-1 of equal size by rank, best highest: the relevance of a listwise loss."""
     share = centred_ranks(values_SN) + 0.5
@@ -112,3 +169,7 @@ def prepare(x_NF: NDArray[np.float32], how: Inputs) -> NDArray[np.float32]:
 
 def _counts(values_SN: Floats) -> Floats:
     return np.maximum(np.isfinite(values_SN).sum(axis=-1, keepdims=True), 1).astype(np.float64)
+
+
+def _group_count(groups_SN: Floats) -> int:
+    return int(np.fmax.reduce(groups_SN, axis=None, initial=-1.0)) + 1

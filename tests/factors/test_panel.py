@@ -208,6 +208,12 @@ def test_the_index_is_one_number_a_session_carried_over_gaps() -> None:
     assert "index_close" not in other.columns
 
 
+def test_an_industry_holds_from_its_start_and_one_known_by_hindsight_is_none() -> None:
+    rows = {"symbol": [A, A, B], "start": [FRI, AFTER, FRI], "code": ["bank", "coal", "bank"], "hindsight": [False, False, True]}
+    assert same(panel(industries=pl.DataFrame(rows)).columns["industry"], [[NAN, NAN], [0, NAN], [0, NAN], [1, NAN]])
+    assert "industry" not in panel(industries=pl.DataFrame(rows).with_columns(hindsight=pl.lit(True))).columns
+
+
 def test_carrying_leaves_its_argument_alone() -> None:
     values = np.array([[1.0], [NAN]])
     assert carried(values)[:, 0].tolist() == [1, 1]
