@@ -54,144 +54,171 @@ def fold(op: int, x: Floats, y: Floats, n: int, need: int, out: Floats, work: Fl
             if done == 0:
                 windows[:] = parts[first : first + rows]
             else:
-                for r in range(rows):
-                    _merge(kind, windows, r, parts, first + r, done, m, rule, weight**done)
+                _merge(kind, windows, 0, parts, first, rows, 1, done, m, rule, weight**done)
             done += m
         if done == n:
             break
-        for r in range(len(x) - 1, 2 * m - 2, -1):
-            _merge(kind, parts, r, parts, r - m, m, m, rule, weight**m)
+        top = len(x) - 1 - done  # what is above serves no window
+        _merge(kind, parts, top, parts, top - m, top - 2 * m + 2, -1, m, m, rule, weight**m)
         m *= 2
     if kind == PAIR:
-        _line(op, windows, x[n - 1 :], max(need, 2), out)
+        _line(op, windows, x[n - 1 :], max(float(need), 2.0), out)
     else:
-        _finish(op, windows, side, n, need, out)
+        _finish(op, windows, side, float(need), out)
 
 
 @njit(cache=True, nogil=True)
 def _begin(kind: int, x: Floats, y: Floats, side: float, trend: bool, parts: Floats) -> None:
-    """Each session as a part of its own."""
+    """Each session as a part of its own: its count, 1 or 0, its value, and what that kind starts with."""
+    empty = -np.inf if kind == EXTREME else (1.0 if kind == PRODUCT else 0.0)
+    if kind == PAIR and not trend:
+        for r in range(len(x)):
+            for j in range(STOCKS):
+                a, b = x[r, j], y[r, j]
+                v = a + b
+                parts[r, j] = 1.0 if v == v else 0.0
+                parts[r, STOCKS + j] = a if v == v else 0.0
+                parts[r, 2 * STOCKS + j] = b if v == v else 0.0
+                parts[r, 3 * STOCKS + j] = 0.0
+                parts[r, 4 * STOCKS + j] = 0.0
+                parts[r, 5 * STOCKS + j] = 0.0
+        return
     for r in range(len(x)):
         for j in range(STOCKS):
             v = x[r, j]
-            known = v == v
-            if kind == PAIR and not trend:
-                known = known and y[r, j] == y[r, j]
-            parts[r, j] = 1.0 if known else 0.0
-            if kind == EXTREME:
-                parts[r, STOCKS + j] = side * v if known else -np.inf
-            elif kind == PRODUCT:
-                parts[r, STOCKS + j] = v if known else 1.0
-            else:
-                parts[r, STOCKS + j] = v if known else 0.0
-        for j in range(2 * STOCKS, parts.shape[1]):
-            parts[r, j] = 0.0
-        for j in range(STOCKS):
-            if kind == DECAY:
-                parts[r, 2 * STOCKS + j] = parts[r, STOCKS + j]
-                parts[r, 3 * STOCKS + j] = parts[r, j]
-            elif kind == EMA:
-                parts[r, 2 * STOCKS + j] = parts[r, j]
-            elif kind == PAIR and not trend:
-                parts[r, 2 * STOCKS + j] = y[r, j] if parts[r, j] > 0.0 else 0.0
+            parts[r, j] = 1.0 if v == v else 0.0
+            parts[r, STOCKS + j] = side * v if v == v else empty
+    for plane in range(2, WIDTH[kind]):
+        source = plane - 1 if kind == DECAY and plane == 2 else 0
+        share = 1.0 if kind == EMA or kind == DECAY else 0.0
+        for r in range(len(x)):
+            for j in range(STOCKS):
+                parts[r, plane * STOCKS + j] = share * parts[r, source * STOCKS + j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _merge(kind: int, new: Floats, a: int, old: Floats, b: int, ahead: int, span: int, rule: float, fade: float) -> None:
-    """The newer part, of `ahead` sessions, becomes itself and the older one, of `span` sessions."""
+def _merge(
+    kind: int, new: Floats, a: int, old: Floats, b: int, rows: int, way: int, ahead: int, span: int, rule: float, fade: float
+) -> None:
+    """Newer parts, of `ahead` sessions, become themselves and the older ones, of `span` sessions: rows from a and b on, up or down."""
     if kind == SUM:
-        for j in range(2 * STOCKS):
-            new[a, j] += old[b, j]
+        for i in range(rows):
+            for j in range(2 * STOCKS):
+                new[a + i * way, j] += old[b + i * way, j]
     elif kind == PRODUCT:
-        for j in range(STOCKS):
-            new[a, j] += old[b, j]
-            new[a, STOCKS + j] *= old[b, STOCKS + j]
+        for i in range(rows):
+            for j in range(STOCKS):
+                new[a + i * way, j] += old[b + i * way, j]
+                new[a + i * way, STOCKS + j] *= old[b + i * way, STOCKS + j]
     elif kind == EMA:  # weights fade with age
-        for j in range(STOCKS):
-            new[a, j] += old[b, j]
-            new[a, STOCKS + j] += fade * old[b, STOCKS + j]
-            new[a, 2 * STOCKS + j] += fade * old[b, 2 * STOCKS + j]
+        for i in range(rows):
+            for j in range(STOCKS):
+                new[a + i * way, j] += old[b + i * way, j]
+                new[a + i * way, STOCKS + j] += fade * old[b + i * way, STOCKS + j]
+                new[a + i * way, 2 * STOCKS + j] += fade * old[b + i * way, 2 * STOCKS + j]
     elif kind == EXTREME:
-        for j in range(STOCKS):
-            mine, theirs = new[a, STOCKS + j], old[b, STOCKS + j]
-            older = theirs > mine or (rule > 0.0 and theirs == mine)
-            new[a, j] += old[b, j]
-            new[a, STOCKS + j] = theirs if older else mine
-            new[a, 2 * STOCKS + j] = old[b, 2 * STOCKS + j] + ahead if older else new[a, 2 * STOCKS + j]
+        for i in range(rows):
+            _merge_extremes(new[a + i * way], old[b + i * way], ahead, rule)
     elif kind == DECAY:  # weights 1 … length, so that those of the newer part rise by the older one's length
-        for j in range(STOCKS):
-            new[a, 2 * STOCKS + j] += span * new[a, STOCKS + j] + old[b, 2 * STOCKS + j]
-            new[a, 3 * STOCKS + j] += span * new[a, j] + old[b, 3 * STOCKS + j]
-            new[a, STOCKS + j] += old[b, STOCKS + j]
-            new[a, j] += old[b, j]
+        for i in range(rows):
+            for j in range(STOCKS):
+                new[a + i * way, 2 * STOCKS + j] += span * new[a + i * way, STOCKS + j] + old[b + i * way, 2 * STOCKS + j]
+                new[a + i * way, 3 * STOCKS + j] += span * new[a + i * way, j] + old[b + i * way, 3 * STOCKS + j]
+                new[a + i * way, STOCKS + j] += old[b + i * way, STOCKS + j]
+                new[a + i * way, j] += old[b + i * way, j]
+    elif kind == MOMENTS:
+        for i in range(rows):
+            _merge_moments(new[a + i * way], old[b + i * way])
     else:
-        _merge_spread(kind, new, a, old, b, ahead * rule)
+        for i in range(rows):
+            _merge_pairs(new[a + i * way], old[b + i * way], ahead * rule)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _merge_spread(kind: int, new: Floats, a: int, old: Floats, b: int, earlier: float) -> None:
-    """Means and sums of squared deviations; of a line, whose second series is the session's number, the older part lies `earlier`."""
-    if kind == MOMENTS:
-        for j in range(STOCKS):
-            mine, theirs = new[a, j], old[b, j]
-            share = theirs / max(mine + theirs, 1.0)
-            step = old[b, STOCKS + j] - new[a, STOCKS + j]
-            new[a, j] = mine + theirs
-            new[a, STOCKS + j] += step * share
-            new[a, 2 * STOCKS + j] += old[b, 2 * STOCKS + j] + step * share * mine * step
-        return
+@njit(cache=True, nogil=True, inline="always")
+def _merge_extremes(new: Floats, old: Floats, ahead: int, rule: float) -> None:
+    """The larger value and its age; of equals the newer one, or by the rule 1 the older."""
     for j in range(STOCKS):
-        mine, theirs = new[a, j], old[b, j]
-        share = theirs / max(mine + theirs, 1.0)
-        step, other = old[b, STOCKS + j] - new[a, STOCKS + j], old[b, 2 * STOCKS + j] - earlier - new[a, 2 * STOCKS + j]
+        mine, theirs = new[STOCKS + j], old[STOCKS + j]
+        older = (theirs > mine) | ((theirs == mine) & (rule > 0.0))
+        new[j] += old[j]
+        new[STOCKS + j] = theirs if older else mine
+        new[2 * STOCKS + j] = old[2 * STOCKS + j] + ahead if older else new[2 * STOCKS + j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _merge_moments(new: Floats, old: Floats) -> None:
+    """Counts, means, and sums of squared deviations from the mean."""
+    for j in range(STOCKS):
+        mine, theirs = new[j], old[j]
+        count = mine + theirs
+        share = theirs / (count if count > 1.0 else 1.0)
+        step = old[STOCKS + j] - new[STOCKS + j]
+        new[j] = count
+        new[STOCKS + j] += step * share
+        new[2 * STOCKS + j] += old[2 * STOCKS + j] + step * share * mine * step
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _merge_pairs(new: Floats, old: Floats, earlier: float) -> None:
+    """Those of two series, and of their product; of a line, whose second series is the session's number, the older part lies `earlier`."""
+    for j in range(STOCKS):
+        mine, theirs = new[j], old[j]
+        count = mine + theirs
+        share = theirs / (count if count > 1.0 else 1.0)
+        step, other = old[STOCKS + j] - new[STOCKS + j], old[2 * STOCKS + j] - earlier - new[2 * STOCKS + j]
         pull, pull_other = step * share * mine, other * share * mine
-        new[a, j] = mine + theirs
-        new[a, STOCKS + j] += step * share
-        new[a, 2 * STOCKS + j] += other * share
-        new[a, 3 * STOCKS + j] += old[b, 3 * STOCKS + j] + pull * step
-        new[a, 4 * STOCKS + j] += old[b, 4 * STOCKS + j] + pull_other * other
-        new[a, 5 * STOCKS + j] += old[b, 5 * STOCKS + j] + pull * other
+        new[j] = count
+        new[STOCKS + j] += step * share
+        new[2 * STOCKS + j] += other * share
+        new[3 * STOCKS + j] += old[3 * STOCKS + j] + pull * step
+        new[4 * STOCKS + j] += old[4 * STOCKS + j] + pull_other * other
+        new[5 * STOCKS + j] += old[5 * STOCKS + j] + pull * other
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _finish(op: int, windows: Floats, side: float, n: int, need: int, out: Floats) -> None:
-    """Values out of whole windows; null below `need` sessions."""
+def _finish(op: int, windows: Floats, side: float, need: float, out: Floats) -> None:
+    """Values out of whole windows; null below `need` sessions.  The last numbers of a part are what its first are divided by, or an age."""
+    last = windows.shape[1] - STOCKS
     for r in range(len(out)):
-        for j in range(STOCKS):
-            count, first, second = windows[r, j], windows[r, STOCKS + j], windows[r, windows.shape[1] - STOCKS + j]
-            if op == TS_MEAN:
-                found = first / count
-            elif op == TS_EMA:
-                found = first / second
-            elif op == TS_STD:
-                found = np.sqrt(second / (count - 1.0)) if second > count * (1e-14 * first) ** 2 else (0.0 if count > 1.0 else np.nan)
-            elif op in (TS_MAX, TS_MIN):
-                found = side * first
-            elif op == TS_DECAY:
-                found = windows[r, 2 * STOCKS + j] / second
-            elif op in (TS_SUM, TS_PRODUCT):
-                found = first
-            else:
-                found = second
-            out[r, j] = found if count >= need and found - found == 0.0 else np.nan
+        if op == TS_MEAN:
+            for j in range(STOCKS):
+                out[r, j] = windows[r, STOCKS + j] / windows[r, j] if windows[r, j] >= need else np.nan
+        elif op in (TS_EMA, TS_DECAY):
+            for j in range(STOCKS):
+                out[r, j] = windows[r, last - STOCKS + j] / windows[r, last + j] if windows[r, j] >= need else np.nan
+        elif op == TS_STD:
+            for j in range(STOCKS):
+                count, mean, square = windows[r, j], windows[r, STOCKS + j], windows[r, last + j]
+                found = np.sqrt(square / (count - 1.0)) if square > count * (1e-14 * mean) * (1e-14 * mean) else 0.0
+                out[r, j] = found if count >= max(need, 2.0) else np.nan
+        elif op in (TS_SUM, TS_PRODUCT, TS_MAX, TS_MIN):
+            for j in range(STOCKS):
+                v = side * windows[r, STOCKS + j]
+                out[r, j] = v if (windows[r, j] >= need) & (v - v == 0.0) else np.nan
+        else:
+            for j in range(STOCKS):
+                out[r, j] = windows[r, last + j] if windows[r, j] >= max(need, 1.0) else np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _line(op: int, windows: Floats, x: Floats, need: int, out: Floats) -> None:
+def _line(op: int, windows: Floats, x: Floats, need: float, out: Floats) -> None:
     """What a line of x on the other series says.  A spread within the rounding of the values is none."""
     for r in range(len(out)):
         for j in range(STOCKS):
             count, mean, other = windows[r, j], windows[r, STOCKS + j], windows[r, 2 * STOCKS + j]
             xx, yy, xy = windows[r, 3 * STOCKS + j], windows[r, 4 * STOCKS + j], windows[r, 5 * STOCKS + j]
-            flat = xx <= count * (1e-14 * mean) ** 2
-            flat_other = yy <= count * (1e-14 * other) ** 2
-            if op in (TS_CORR, TS_RSQUARE):
-                found = np.nan if flat or flat_other else min(1.0, max(-1.0, xy / np.sqrt(xx * yy)))
-                found = found * found if op == TS_RSQUARE else found
+            sloped = (count >= need) & (yy > count * (1e-14 * other) * (1e-14 * other))
+            spread = sloped & (xx > count * (1e-14 * mean) * (1e-14 * mean))
+            corr = xy / np.sqrt(xx * yy)
+            corr = -1.0 if corr < -1.0 else (1.0 if corr > 1.0 else corr)
+            corr = corr if spread else np.nan
+            if op == TS_CORR:
+                out[r, j] = corr
+            elif op == TS_RSQUARE:
+                out[r, j] = corr * corr
             elif op == TS_COV:
-                found = xy / (count - 1.0)
+                out[r, j] = xy / (count - 1.0) if count >= need else np.nan
             elif op == TS_RESIDUAL:  # the current session's number is 0
-                found = np.nan if flat_other else x[r, j] - mean + xy / yy * other
+                out[r, j] = x[r, j] - mean + xy / yy * other if sloped else np.nan
             else:
-                found = np.nan if flat_other else xy / yy
-            out[r, j] = found if count >= need else np.nan
+                out[r, j] = xy / yy if sloped else np.nan
