@@ -13,15 +13,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from factors.elementwise import STOCKS
 from factors.expressions import Expr
 from factors.machine import load, run_sessions, run_tile, shift
-from factors.elementwise import STOCKS
 from factors.program import Component, Program, Stage, compiled
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Floats]
 
-BLOCK = 64  # sessions
+BLOCK = 128  # sessions
 
 
 def blocks(
@@ -31,7 +31,7 @@ def blocks(
 
     columns: {name: [D, N], or [D, 1] for the market}, NaN = null.  A KeyError says that an expression's column isn't there.
     """
-    run = _Run(compiled(tuple(expressions), size, False), columns, start, threads)
+    run = _Run(compiled(tuple(expressions), size, keep=False), columns, start, threads)
     x_BFN = np.empty((size, len(expressions), run.stocks), np.float32)
     for lo, rows in run.spans():
         run.block(lo, rows, x_BFN)
@@ -52,7 +52,7 @@ class Computer:
 
     def __init__(self, panel: Columned, expressions: Sequence[Expr], *, threads: int | None = None) -> None:
         self.places = {expr: place for place, expr in enumerate(dict.fromkeys(expressions))}
-        run = _Run(compiled(tuple(self.places), BLOCK, True), panel.columns, 0, threads)
+        run = _Run(compiled(tuple(self.places), BLOCK, keep=True), panel.columns, 0, threads)
         self.values = np.empty((len(self.places), run.sessions, run.stocks))
         for lo, rows in run.spans():
             run.block(lo, rows, np.empty((rows, 0, run.stocks), np.float32))

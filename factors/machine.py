@@ -106,11 +106,12 @@ def load(column: Floats, lo: int, rows: int, first: int, arena: Floats, at: int)
     """Rows of a column [D, N], or [D, 1] for all stocks, into one tile, whose first stock is `first`."""
     width = min(STOCKS, column.shape[1] - first)
     for r in range(rows):
-        for j in range(STOCKS):
-            if column.shape[1] == 1:
-                arena[at + r, j] = column[lo + r, 0]
-            else:
-                arena[at + r, j] = column[lo + r, first + j] if j < width else np.nan
+        if column.shape[1] == 1:
+            arena[at + r] = column[lo + r, 0]
+        else:
+            for j in range(width):
+                arena[at + r, j] = column[lo + r, first + j]
+            arena[at + r, width:] = np.nan
 
 
 @njit(cache=True, nogil=True)

@@ -58,7 +58,7 @@ class Program:
 
 
 @lru_cache(maxsize=16)
-def compiled(expressions: tuple[Expr, ...], block: int, keep: bool) -> Program:
+def compiled(expressions: tuple[Expr, ...], block: int, *, keep: bool) -> Program:
     """The program of these expressions; `keep`: their values stay in the arena, else they are emitted as they are found."""
     return _Compiler(expressions, block, keep).program()
 
@@ -130,12 +130,12 @@ class _Compiler:
         """Places for all values, then the instructions."""
         rows = self._settle()
         desk = _Desk(len(self.constants), self.block)
-        last = max(node.stage for node in self.nodes.values())
+        last = max((node.stage for node in self.nodes.values()), default=0)
         stages = tuple(self._stage(number, desk) for number in range(last + 1))
         kept = [(node.at, node.before) for node in self.nodes.values() if node.before]
         return Program(
             self.block,
-            max(node.after for node in self.nodes.values()),
+            max((node.after for node in self.nodes.values()), default=0),
             tuple((str(node.expr.params[0]), node.at) for node in self.nodes.values() if node.expr.op == "column"),
             stages,
             tuple(self.nodes[expr].at - lag for expr, lag in self.outputs) if self.keep else (),
