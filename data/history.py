@@ -1,7 +1,7 @@
 """What was known when: the tables as they stood at the close of a session."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, time
 
 import polars as pl
 
@@ -21,18 +21,48 @@ def as_of(tables: Mapping[str, pl.DataFrame], day: date) -> dict[str, pl.DataFra
 
 def known_by(name: str, day: date) -> pl.Expr:
     """Which rows of a table are known at the close of `day`."""
-    close = pl.lit(datetime.combine(day, CLOSE)).dt.replace_time_zone("Asia/Shanghai")
-    moments: dict[str, pl.Expr] = {
-        "securities": pl.col("list_date").is_null() | (pl.col("list_date") <= day),
-        "reports": pl.col("announced_on") < day,  # announced after the close: known the session after
-        "dividends": pl.min_horizontal("ex_date", "announced_on") <= day,
-        "industries": pl.col("start") <= day,
-        "names": pl.col("start") <= day,
-        "minute_bars": pl.col("time") <= close,
-        "news": pl.col("published_at") <= close,
-        "news_scores": pl.lit(True),  # known with the news that they belong to
+    return known_on(name).is_null() | (known_on(name) <= day)
+
+
+def known_on(name: str) -> pl.Expr:
+    """The first day at whose close a row of a table is known; null where it always was.  Scores are known with the news they belong to."""
+    days: dict[str, pl.Expr] = {
+        "securities": pl.col("list_date"),
+        "reports": pl.col("announced_on") + pl.duration(days=1),  # announced after the close
+        "dividends": pl.min_horizontal("ex_date", "announced_on"),
+        "industries": pl.col("start"),
+        "names": pl.col("start"),
+        "minute_bars": _closing("time"),
+        "news": _closing("published_at"),
+        "news_scores": pl.lit(None, dtype=pl.Date),
     }
-    return moments.get(name, pl.col("date") <= day)
+    return days.get(name, pl.col("date"))
+
+
+def _closing(column: str) -> pl.Expr:
+    """The day of an instant in Shanghai, the next one after the close."""
+    moment = pl.col(column)
+    return moment.dt.date() + pl.when(moment.dt.time() > CLOSE).then(pl.duration(days=1)).otherwise(pl.duration(days=0))
+
+
+def first_difference(name: str, before: pl.DataFrame, after: pl.DataFrame) -> date | None:
+    """The first day at whose close the rows of two versions of a table differ; None where they hold the same rows.
+
+    Both frames carry the table's columns; those of one alone are a difference from the first day on.
+    """
+    if before.columns != after.columns:
+        return _first(name, pl.concat([before, after], how="diagonal"))
+    old, new = (frame.with_columns(frame.hash_rows(seed=7).alias("_row")) for frame in (before, after))
+    changed = pl.concat([old.join(new, on="_row", how="anti"), new.join(old, on="_row", how="anti")])
+    return _first(name, changed)
+
+
+def _first(name: str, frame: pl.DataFrame) -> date | None:
+    if not frame.height:
+        return None
+    days = frame.select(known_on(name).alias("day"))["day"]
+    found = days.min()
+    return found if isinstance(found, date) and not days.has_nulls() else date.min
 
 
 def _same(frame: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -53,7 +53,8 @@ def write_tables(lake: Lake, tables: abc.Mapping[str, pl.DataFrame], price_basis
     basis = {"price_basis": price_basis}
     if lake.has("about"):
         basis = basis if "bars" in tables else {"price_basis": lake.price_basis}
-        lake.state(dict.fromkeys({"import", *lake.facts()} - {"schema_version", "price_basis"}, "interrupted"))
+        # What the factor table was built from names versions, so it stays true.
+        lake.state(dict.fromkeys({"import", *lake.facts()} - {"schema_version", "price_basis", "factors"}, "interrupted"))
     for name in track([name for name in TABLES if name in tables], "write"):
         lake.write(name, tables[name])
     lake.state({"schema_version": str(SCHEMA_VERSION), **basis, **facts})

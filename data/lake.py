@@ -4,16 +4,19 @@ On an object store the URI is all that differs: credentials and endpoint come fr
 AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL), and two writers are kept apart by its conditional writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import dataframely as dy
 import polars as pl
-from deltalake import DeltaTable, WriterProperties
+import pyarrow as pa
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
+from data.ahead import ahead
 from data.errors import KestrelError
 from data.faults import Conflict, local, reaching, reading, refuse_broken, writing
 from data.tables import OPEN_TABLES, SCHEMA_VERSION, TABLES
@@ -122,6 +125,22 @@ class Lake:
         self._commit(name, validated(name, frame), schema_mode="overwrite")
         return self.version(name)
 
+    def stream(self, name: str, frames: Iterator[pl.DataFrame]) -> int:
+        """Replace the whole table by frames that follow each other in the order of its keys, in one commit; returns its version.
+
+        For tables too wide to hold at once.  Raises KestrelError where a frame breaks the table's rules or the order, and nothing is written.
+        """
+        # The writer asks for rows from within its own runtime, where nothing may read a lake: they are made in another thread.
+        batches = ahead(_batches(name, frames))
+        first = next(batches, None)
+        if first is None:
+            raise ValueError(f"no frame of {name} to write")
+        reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
+        with writing(name, self.uri):
+            write_deltalake(self.path(name), reader, mode="overwrite", schema_mode="overwrite", configuration=KEPT, writer_properties=LAYOUT)
+        self.pinned.pop(name, None)
+        return self.version(name)
+
     def replace(self, name: str, frame: pl.DataFrame, start: date, end: date) -> int:
         """Validate and replace the sessions start..end in one commit; every other session stays, those that others write meanwhile too."""
         if not self.has(name):
@@ -178,6 +197,20 @@ class Lake:
     def _missing(self, name: str) -> KestrelError:
         there = ", ".join(self.tables()) or "nothing"
         return KestrelError(f"The lake at {self.uri} has no table '{name}' (it has: {there}). See: kestrel data show")
+
+
+def _batches(name: str, frames: Iterator[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
+    """Validated frames as record batches; refuses one that doesn't come after the one before."""
+    last: tuple[Any, ...] | None = None
+    for frame in frames:
+        valid = validated(name, frame)
+        if not valid.height:
+            continue
+        ends = valid.select(keys(name))
+        if last is not None and ends.row(0) <= last:
+            raise KestrelError(f"{name}: rows from {ends.row(0)} on come after {last}, against the order of its keys.")
+        last = ends.row(-1)
+        yield from valid.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
 
 def version_at(history: Sequence[Mapping[str, Any]], moment: datetime) -> int:

@@ -1,7 +1,7 @@
 """Progress without a terminal: long loops take a `track`, and only pipelines knows how to draw it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -12,6 +12,25 @@ class Track(Protocol):
     def __call__(self, items: Sequence[T], label: str) -> Iterable[T]:
         """Items, in order."""
         ...
+
+
+class Counted(Sequence[T]):
+    """A stream whose number of items is known before it begins, for a `track`; read once, from front to back."""
+
+    def __init__(self, items: Iterable[T], count: int) -> None:
+        self.items, self.length = items, count
+
+    def __len__(self) -> int:
+        """How many items come."""
+        return self.length
+
+    def __iter__(self) -> Iterator[T]:
+        """The items."""
+        return iter(self.items)
+
+    def __getitem__(self, place: object) -> Any:
+        """Not there: a stream passes once."""
+        raise TypeError("a stream has no places")
 
 
 def silent(items: Sequence[T], label: str) -> Iterator[T]:

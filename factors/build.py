@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.errors import KestrelError
-from data.panel import to_frame
+from data.panel import Axes, to_frame
 from data.progress import Track, silent
 from factors.compute import BLOCK, blocks
 from factors.panel import Panel
 from factors.registry import Factor
+
+BLOCK = 128  # sessions computed and written at once
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,19 @@ def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) ->
     return {factor.name: found[factor.name] for factor in factors}
 
 
-def build(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> pl.DataFrame:
-    """The factor table: date, symbol, one Float32 column a factor; a row for each stock and session that traded.
+def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
+    """The factor table of the sessions start … stop-1, in blocks: date, symbol, one Float32 column a factor; a row for each stock that traded.
 
     Raises KestrelError where there is no factor to build.
     """
     if not factors:
         raise KestrelError("None of the factors can be fed by this lake. See what each one needs: kestrel factors list")
-    return to_frame(values(factors, panel, track=track), panel.trading, panel.axes)
+    found = values(factors, panel)
+    end = len(panel.axes.dates) if stop is None else stop
+    for lo in range(start, end, BLOCK):
+        part = slice(lo, min(lo + BLOCK, end))
+        axes = Axes(panel.axes.dates[part], panel.axes.symbols)
+        yield to_frame({name: rows[part] for name, rows in found.items()}, panel.trading[part], axes)
 
 
 def key(factors: Sequence[Factor], versions: Mapping[str, int]) -> str:

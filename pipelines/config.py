@@ -22,6 +22,7 @@ from factors.registry import SETS
 from models.folds import WalkSettings
 from models.labels import LabelSettings
 from models.registry import KINDS
+from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
 
@@ -113,6 +114,7 @@ class Config(Settings):
     train: Train = Train()
     model: dict[str, dict[str, Any]] = Field(default_factory=dict)  # settings of models by name, checked by their own classes
     backtest: Backtest = Backtest()
+    scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
 
     @field_validator("model")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from data.lake import Lake
+from pipelines.build import build_factors
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say, show
-from pipelines.prepare import build_factors
 from pipelines.present import log_backtest, log_training, show_signal, show_training
 from pipelines.report import report
 from pipelines.runs import DONE, read_json

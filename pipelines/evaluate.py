@@ -19,9 +19,10 @@ from factors.panel import axes_of, build_panel
 from factors.prove import Breach, prove
 from factors.registry import select
 from models.labels import COLUMNS, labels
+from pipelines.build import current_factors, tables_of
 from pipelines.config import Config
 from pipelines.ledger import Ledger
-from pipelines.prepare import chosen_names, clean_panels, current_factors, digest, factor_panels, present, tables_of
+from pipelines.prepare import chosen_names, clean_panels, digest, factor_panels, present
 
 HORIZONS = (1, 2, 5, 10, 20)  # the decay of a factor
 MAIN = 5

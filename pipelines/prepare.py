@@ -2,60 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from data.errors import KestrelError
 from data.lake import Lake
 from data.members import industries_panel, members_panel
 from data.panel import Axes, to_panel, to_panels
 from data.progress import Track, silent
-from factors import build, registry
+from factors import registry
 from factors.clean import CleanSettings, clean
 from factors.compute import Computer
 from factors.operators import float_cap, log
-from factors.panel import TABLES, axes_of, build_panel
+from factors.panel import axes_of, build_panel
 from models.dataset import Dataset, stack
 from models.labels import COLUMNS, labels
 from pipelines.config import Config, Universe
-
-# The lake's facts that say what its factor table was built from, and which sets of factors it holds.
-FACTORS_KEY = "factors"
-SETS_KEY = "factor_sets"
-
-
-def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
-    """The tables that factors read."""
-    return {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
-
-
-def build_factors(lake: Lake, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[build.Choice, bool]:
-    """Build the factor table of these sets unless it is current.  (what was available, whether anything was built)"""
-    versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
-    factors = registry.select(sets=sets)
-    if lake.has("factors") and lake.facts().get(FACTORS_KEY) == build.key(factors, versions):
-        names = set(lake.scan("factors").collect_schema().names())
-        return build.Choice([factor for factor in factors if factor.name in names], {}), False
-    panel = build_panel(tables_of(lake))
-    choice = build.choose(factors, panel, lake.price_basis)
-    lake.write("factors", build.build(choice.available, panel, track=track))
-    lake.state({FACTORS_KEY: build.key(factors, versions), SETS_KEY: " ".join(sets)})
-    return choice, True
-
-
-def current_factors(lake: Lake) -> str:
-    """The key of the factor table; raises KestrelError where it is missing or older than the tables it came from."""
-    versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
-    key = build.key(registry.select(sets=lake.facts().get(SETS_KEY, "library").split()), versions)
-    if not lake.has("factors"):
-        raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
-    if lake.facts().get(FACTORS_KEY) != key:
-        raise KestrelError("The factor table is older than the data or the factors' definitions. Run: kestrel factors build")
-    return key
 
 
 def present(universe: Universe, lake: Lake, trading_DN: np.ndarray, axes: Axes) -> np.ndarray:

@@ -24,9 +24,9 @@ from factors.evaluate import quantile_returns
 from factors.judge import daily_rank_ic
 from factors.ranks import row_moments
 from models.labels import forward_returns
+from pipelines.build import current_factors
 from pipelines.config import Config, stored
 from pipelines.ledger import Ledger
-from pipelines.prepare import current_factors
 from pipelines.runs import DONE, latest, read_json
 from pipelines.simulate import SIMULATED
 from pipelines.trade import index_returns, market_of, trade

@@ -19,8 +19,9 @@ from models.folds import Fold, folds
 from models.model import Model
 from models.registry import create, kind, load
 from models.walk import correlations, scores
+from pipelines.build import current_factors
 from pipelines.config import Config
-from pipelines.prepare import current_factors, dataset_of, digest
+from pipelines.prepare import dataset_of, digest
 from pipelines.runs import DONE, read_json, write_frame, write_json
 from pipelines.versions import record
 

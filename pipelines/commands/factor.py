@@ -51,17 +51,17 @@ def show_factor(shared: Context, name: str) -> None:
 @command(factors, "build")
 @config_option
 def build_(shared: Context, file: Path | None) -> None:
-    """Compute every factor of factors.sets that the lake can feed; does nothing where they are current.
+    """Bring the factor table up to date: what is new or redefined over all sessions, the rest from the first change of the data on.
 
     \b
     Example:  kestrel --set 'factors.sets=["library", "alpha158"]' factors build
     """
+    from pipelines.build import build_factors
     from pipelines.console import Bars, say
-    from pipelines.prepare import build_factors
 
     config = shared.config(file)
-    choice, built = build_factors(shared.lake(config), sets=config.factors.sets, track=Bars())
-    say(f"{len(choice.available)} factors {'built' if built else 'are current'}.")
+    choice, work = build_factors(shared.lake(config), sets=config.factors.sets, modules=config.factors.modules, scale=config.scale, track=Bars())
+    say(f"{len(choice.available)} factors {work}.")
     for name, reason in choice.unavailable.items():
         say(f"  unavailable: {name} {reason}")
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from data.calendar import table
-from data.history import as_of
+from data.history import as_of, first_difference
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 THU, FRI, SAT, MON = date(2021, 3, 4), date(2021, 3, 5), date(2021, 3, 6), date(2021, 3, 8)
@@ -78,3 +78,33 @@ def test_stocks_are_known_from_their_listing_and_delistings_when_they_come(table
 def test_what_was_known_then_is_part_of_what_is_known_later(tables: dict[str, pl.DataFrame]) -> None:
     for name, frame in as_of(as_of(tables, MON), FRI).items():
         assert frame.equals(as_of(tables, FRI)[name]), name
+
+
+def test_versions_with_the_same_rows_do_not_differ(tables: dict[str, pl.DataFrame]) -> None:
+    for name in ("bars", "reports", "dividends", "news"):
+        assert first_difference(name, tables[name], tables[name].sample(fraction=1.0, shuffle=True, seed=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "day"),
+    [
+        ("bars", [2], MON),  # a row more
+        ("reports", [0], FRI),  # announced on Thursday evening
+        ("news", [2], SAT),  # after Friday's close
+        ("news", [1, 4], FRI),
+        ("industries", [1], MON),
+        ("securities", [0], date.min),  # nobody knows since when
+    ],
+)
+def test_a_difference_begins_where_its_first_row_is_known(name: str, rows: list[int], day: date, tables: dict[str, pl.DataFrame]) -> None:
+    whole = tables[name].with_row_index("row")
+    less = whole.filter(~pl.col("row").is_in(rows)).drop("row")
+    assert first_difference(name, less, tables[name]) == day
+    assert first_difference(name, tables[name], less) == day
+
+
+def test_a_changed_value_is_a_difference_and_so_is_a_column_more(tables: dict[str, pl.DataFrame]) -> None:
+    bars = tables["bars"]
+    moved = bars.with_columns(pl.when(pl.col("date") == FRI).then(2.5).otherwise("close").alias("close"))
+    assert first_difference("bars", bars, moved) == FRI
+    assert first_difference("bars", bars, bars.with_columns(open=1.0)) == THU

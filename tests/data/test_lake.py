@@ -42,6 +42,27 @@ def test_a_table_without_rows_keeps_its_schema(tmp_path: Path, tables: Tables) -
     assert lake.tables() == ["members"]
 
 
+def test_a_streamed_table_is_the_table_written_at_once(lake: Lake, tables: Tables) -> None:
+    bars = lake.read("bars")
+    days = bars["date"].unique().sort()
+    before = lake.version("bars")
+    assert lake.stream("bars", (bars.filter(pl.col("date") == day) for day in days)) == before + 1
+    assert lake.read("bars").equals(bars)
+
+
+def test_a_stream_out_of_order_or_with_a_bad_row_writes_nothing(lake: Lake) -> None:
+    bars = lake.read("bars")
+    days, version = bars["date"].unique().sort().to_list(), lake.version("bars")
+    backwards = (bars.filter(pl.col("date") == day) for day in days[::-1])
+    with pytest.raises(KestrelError, match="against the order of its keys"):
+        lake.stream("bars", backwards)
+    broken = (bars.filter(pl.col("date") == day).with_columns(close=None if day == days[-1] else pl.col("close")) for day in days)
+    with pytest.raises(KestrelError, match="close null"):
+        lake.stream("bars", broken)
+    assert lake.version("bars") == version
+    assert lake.read("bars").equals(bars)
+
+
 def test_replacing_sessions_leaves_every_other_session(lake: Lake, tables: Tables) -> None:
     version = lake.version("bars")
     new = tables["bars"].filter(pl.col("date") <= SECOND).with_columns(pl.col("close") + 1).filter(pl.col("symbol") != "600499.SH")

@@ -24,8 +24,9 @@ from models.ranker.settings import RankerSettings
 from models.registry import KINDS, create
 from models.trees import NAMES, TreeSettings
 from models.walk import run, scores
+from pipelines.build import build_factors
 from pipelines.config import Config, parse
-from pipelines.prepare import build_factors, dataset_of
+from pipelines.prepare import dataset_of
 
 # exchange_calendars still reads Series.values of a zoned index, which pandas 3.1 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning an ndarray")

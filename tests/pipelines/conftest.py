@@ -12,8 +12,8 @@ from data.ingest import write_tables
 from data.lake import Lake
 from data.simulator import SimulationSettings, simulate
 from data.tables import TABLES
+from pipelines.build import build_factors
 from pipelines.config import Config, parse
-from pipelines.prepare import build_factors
 
 Tables = dict[str, pl.DataFrame]
 SETTINGS = SimulationSettings(stocks=90, members=50, years=4, seed=5)

@@ -1,0 +1,223 @@
+"""Build: the factor table of a lake, of which only what is missing, redefined or dated after a change in the data is computed."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from io import BytesIO
+from itertools import chain, pairwise
+from typing import Any
+
+import polars as pl
+
+from data.errors import KestrelError
+from data.history import first_difference
+from data.lake import Lake
+from data.progress import Counted, Track, silent
+from factors import build, registry
+from factors.panel import TABLES, Panel, build_panel
+from factors.plugins import extend
+from pipelines.scale import ScaleSettings, spread
+
+FACT = "factors"  # the lake's fact that holds the State of its factor table
+
+
+@dataclass(frozen=True)
+class State:
+    """What a factor table was built from.
+
+    table: its own version.  versions: of the tables it was computed from.  definitions: each factor's expression.  basis: of the
+    prices.  sets and modules: what was asked for.  key: equal ones mean equal factor tables.
+    """
+
+    table: int
+    versions: dict[str, int]
+    definitions: dict[str, str]
+    basis: str
+    sets: list[str]
+    modules: list[str]
+    key: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a build did: factors computed over all sessions since their definition is new, and the day from which on all were (None: none)."""
+
+    fresh: list[str]
+    since: date | None
+
+    def __str__(self) -> str:
+        """What was done, for a person."""
+        if self.since is None:
+            return f"are current but for {len(self.fresh)} new or redefined ones, which were computed" if self.fresh else "are current"
+        return "were computed over all sessions" if self.since == date.min else f"were computed from {self.since} on"
+
+
+def build_factors(
+    lake: Lake,
+    *,
+    sets: Sequence[str] = ("library",),
+    modules: Sequence[str] = (),
+    scale: ScaleSettings | None = None,
+    track: Track = silent,
+) -> tuple[build.Choice, Work]:
+    """Bring the factor table of these sets up to date.  (what is available, what was computed)
+
+    A factor whose definition is new is computed over all sessions; the others from the first session on that a change of the tables
+    could move.  Values are those of a build from nothing, to the bit.
+    """
+    versions = _versions(lake)
+    factors = registry.select(sets=sets)
+    state = _state(lake)
+    key = build.key(factors, versions)
+    if state is not None and state.key == key:
+        return build.Choice([factor for factor in factors if factor.name in state.definitions], {}), Work([], None)
+    panel = build_panel(tables_of(lake))
+    choice = build.choose(factors, panel, lake.price_basis)
+    names = [factor.name for factor in choice.available]
+    known = {} if state is None else state.definitions
+    fresh = [factor.name for factor in choice.available if known.get(factor.name) != factor.expr.text]
+    since = date.min if state is None or state.basis != lake.price_basis else _since(lake, state.versions, versions)
+    there = {} if state is None else {"factors": state.table}
+    plan = _Plan(lake.uri, versions | there, tuple(sets), tuple(modules), names, fresh, since or date.max)
+    if not fresh and set(names) == set(known):
+        _renew(lake, plan, panel)
+    else:
+        lake.stream("factors", _frames(plan, panel, scale or ScaleSettings(), track))
+    definitions = {factor.name: factor.expr.text for factor in choice.available}
+    made = State(lake.version("factors"), versions, definitions, lake.price_basis, list(sets), list(modules), key)
+    lake.state({FACT: json.dumps(asdict(made))})
+    return choice, Work(fresh, since)
+
+
+def current_factors(lake: Lake) -> str:
+    """The key of the factor table; raises KestrelError where it is missing or older than the tables it came from."""
+    if not lake.has("factors"):
+        raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
+    state = _state(lake)
+    if state is None or state.key != build.key(registry.select(sets=state.sets), _versions(lake)):
+        raise KestrelError("The factor table is older than the data or the factors' definitions. Run: kestrel factors build")
+    return state.key
+
+
+def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
+    """The tables that factors read."""
+    return {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
+
+
+def _versions(lake: Lake) -> dict[str, int]:
+    return {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
+
+
+def _state(lake: Lake) -> State | None:
+    """What the factor table was built from; None where there is none, or where it isn't the one that the lake's facts speak of."""
+    if not lake.has("factors"):
+        return None
+    try:
+        raw: dict[str, Any] = json.loads(lake.facts().get(FACT, ""))
+        state = State(**raw)
+    except (ValueError, TypeError):
+        return None  # an older Kestrel's
+    return state if state.table == lake.version("factors") else None
+
+
+def _since(lake: Lake, before: Mapping[str, int], after: Mapping[str, int]) -> date | None:
+    """The first day from which on the tables differ from those of an earlier build; None where they hold the same rows."""
+    old = Lake(lake.uri, versions=before)
+    days = []
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            if name not in before or name not in after:
+                return date.min  # a column more or less may be null where it was not
+            try:
+                was = _dated(old, name)
+            except KestrelError:  # vacuumed
+                return date.min
+            days.append(first_difference("news" if name == "news_scores" else name, was, _dated(lake, name)))
+    return min((day for day in days if day is not None), default=None)
+
+
+def _dated(lake: Lake, name: str) -> pl.DataFrame:
+    """A table; scores of news with the moment at which their news was published."""
+    frame = lake.read(name)
+    return frame.join(lake.read("news").select("id", "published_at"), on="id", how="left") if name == "news_scores" else frame
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a factor table is made of, in plain values, so that another process can make a part of it.
+
+    Sessions before `since` take the factors that aren't `fresh` from the table that is there; all else is computed.
+    """
+
+    uri: str
+    versions: dict[str, int]  # of the factor table that is there, too
+    sets: tuple[str, ...]
+    modules: tuple[str, ...]
+    names: list[str]
+    fresh: list[str]
+    since: date
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Sessions of a plan: all before `since`, or none."""
+
+    plan: _Plan
+    first: date
+    last: date
+
+
+def _frames(plan: _Plan, panel: Panel, scale: ScaleSettings, track: Track) -> Iterator[pl.DataFrame]:
+    """The whole table, in order."""
+    days = panel.axes.dates
+    cut = panel.axes.index(plan.since)
+    if scale.on == "local":
+        parts = _parts(plan, days, cut, len(days))
+        blocks = chain.from_iterable(_made(part, panel) for part in parts)
+        yield from track(Counted(blocks, -(-cut // build.BLOCK) + -(-(len(days) - cut) // build.BLOCK)), "factors")
+    else:
+        # Each part reads the lookback before it again: few and large ones, but enough of them to keep everyone at work.
+        parts = _parts(plan, days, cut, -(-len(days) // (2 * scale.width)))
+        yield from map(pl.read_ipc, track(Counted(spread(_elsewhere, parts, scale), len(parts)), "factors"))
+
+
+def _parts(plan: _Plan, days: Sequence[date], cut: int, size: int) -> list[_Part]:
+    edges = sorted({*range(0, cut, size), *range(cut, len(days), size), len(days)})
+    return [_Part(plan, days[start], days[stop - 1]) for start, stop in pairwise(edges)]
+
+
+def _elsewhere(part: _Part) -> bytes:
+    """A part of the table as an Arrow file, made in a process that has nothing but the lake."""
+    extend(part.plan.modules)
+    panel = build_panel(tables_of(Lake(part.plan.uri, versions=part.plan.versions)))
+    made = BytesIO()
+    pl.concat(_made(part, panel)).write_ipc(made)
+    return made.getvalue()
+
+
+def _made(part: _Part, panel: Panel) -> Iterator[pl.DataFrame]:
+    """A part of the table, block by block."""
+    plan = part.plan
+    computed = plan.names if part.first >= plan.since else plan.fresh
+    kept = [name for name in plan.names if name not in set(computed)]
+    there = Lake(plan.uri, versions=plan.versions)
+    if not computed:
+        yield there.read("factors", columns=["date", "symbol", *kept], start=part.first, end=part.last)
+        return
+    factors = [factor for factor in registry.select(sets=plan.sets) if factor.name in set(computed)]
+    for frame in build.frames(factors, panel, start=panel.axes.index(part.first), stop=panel.axes.index(part.last) + 1):
+        if kept and frame.height:
+            old = there.read("factors", columns=["date", "symbol", *kept], start=frame["date"][0], end=frame["date"][-1])
+            frame = frame.join(old, on=["date", "symbol"], how="left", maintain_order="left")
+        yield frame.select("date", "symbol", *plan.names)
+
+
+def _renew(lake: Lake, plan: _Plan, panel: Panel) -> None:
+    """Replace the sessions from `since` on; none where the tables hold the rows that they held."""
+    if plan.since == date.max:
+        return
+    row = panel.axes.index(plan.since)
+    frames = build.frames(registry.select(plan.names, sets=plan.sets), panel, start=row) if row < len(panel.axes.dates) else iter(())
+    nothing = lake.read("factors", start=date.max)
+    lake.replace("factors", pl.concat([nothing, *frames]), plan.since, date.max)
