@@ -7,7 +7,7 @@ A column marked `nullable` may be absent in a source; a lake without it lists wh
 
 import dataframely as dy
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Calendar(dy.Schema):
@@ -96,6 +96,10 @@ class Reports(dy.Schema):
     net_profit = dy.Float64(nullable=True)
     equity = dy.Float64(nullable=True)
     operating_cash_flow = dy.Float64(nullable=True)
+    gross_profit = dy.Float64(nullable=True)  # revenue less operating cost
+    total_assets = dy.Float64(nullable=True)
+    cash = dy.Float64(nullable=True)  # monetary funds
+    debt = dy.Float64(nullable=True)  # bears interest: loans, bonds, and what of them is due within a year
 
 
 class Dividends(dy.Schema):

@@ -16,8 +16,6 @@ from factors.compute import BLOCK, blocks
 from factors.panel import Panel
 from factors.registry import Factor
 
-BLOCK = 128  # sessions computed and written at once
-
 
 @dataclass(frozen=True)
 class Choice:

@@ -38,6 +38,22 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "news_count": ("news", FREE),  # items known since the last close
     "news_tone": ("news_scores", FREE),  # their mean score; null where there are none
     "index_close": ("index_bars", FREE),
+    # of the newest report known, CNY: the last four quarters, the newest quarter, and both a year before (factors/statements.py)
+    **{
+        f"{item}_{what}": (f"reports.{item}", FREE)
+        for item in ("revenue", "net_profit", "operating_cash_flow", "gross_profit")
+        for what in ("ttm", "ttm_before", "quarter", "quarter_before", "deviation")
+    },
+    **{item: (f"reports.{item.removesuffix('_before')}", FREE) for item in ("equity", "equity_before", "total_assets", "total_assets_before")},
+    "cash": ("reports.cash", FREE),
+    "debt": ("reports.debt", FREE),
+    "debt_before": ("reports.debt", FREE),
+    "net_profit_streak": ("reports.net_profit", FREE),  # quarters in a row that earned more than a year before
+    "net_profit_loss_share": ("reports.net_profit", FREE),  # of the last 8 quarters
+    "report_age": ("reports", FREE),  # days since it was announced
+    "report_quarter": ("reports", FREE),  # 4 x year + quarter: rises in the session at which a newer report is known
+    "report_lateness": ("reports", FREE),  # days that it took longer than a year before
+    "report_revisions": ("reports", FREE),  # of the last 8 quarters
     "industry": ("industries as of the date", FREE),  # a number per industry, null where unknown; a later snapshot laid over the past is none
 }
 

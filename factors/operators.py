@@ -140,11 +140,11 @@ def ts_corr(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
     return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y), least=_three(n, least))
 
 
-def ts_beta(y: Expr, x: Expr, n: int) -> Expr:
+def ts_beta(y: Expr, x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Slope of y on x over the sessions of the last n that have both; null without spread in x."""
     a, b = _spread(y), _spread(x)
     scale = None if a is None or b is None else Scale(power=a.power - b.power)
-    return _window("ts_beta", y, n, other=x, scale=scale, least=_three(n, None))
+    return _window("ts_beta", y, n, other=x, scale=scale, least=_three(n, least))
 
 
 def ts_slope(x: Expr, n: int, *, least: int | None = None) -> Expr:
@@ -206,6 +206,11 @@ def cs_mean(x: Expr) -> Expr:
 def cs_std(x: Expr) -> Expr:
     """Standard deviation over the stocks of the session: one number for the market."""
     return Expr("cs_std", (x,), scale=_level(x))
+
+
+def cs_residual(y: Expr, x: Expr) -> Expr:
+    """What a straight line in x over the stocks of the session leaves of y; null where either is, y less its mean where x has no spread."""
+    return Expr("cs_residual", (y, x), scale=_level(x) and _level(y))
 
 
 def first_component(*series: Expr, window: int) -> Expr:

@@ -10,9 +10,10 @@ from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
 from factors.expressions import COLUMNS
 from factors.kernels import carry
+from factors.statements import statement_panels
 
 # The tables that a panel may read; a lake that lacks one lacks its columns.
-TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars", "industries")
+TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars", "reports", "industries")
 AT_LIMIT = 1e-4  # a close this near its limit, relative, is at it: floats and half-cents
 
 
@@ -41,6 +42,7 @@ def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH")
         "dividends": lambda dividends: {"cash_dividend": _cash(dividends, axes)},
         "news": lambda news: _from_news(news, tables.get("news_scores"), axes),
         "index_bars": lambda bars: _from_index(bars, index, axes),
+        "reports": lambda reports: statement_panels(reports, axes, COLUMNS),
         "industries": lambda industries: _from_industries(industries, axes),
     }
     for name, step in steps.items():

@@ -96,6 +96,36 @@ def z_score(values_SN: NDArray[np.floating]) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def _residuals(y_SN: Floats, x_SN: Floats, out_SN: Floats) -> None:
+    for s in range(y_SN.shape[0]):
+        count, mean_y, mean_x, top = 0, 0.0, 0.0, 0.0
+        for n in range(y_SN.shape[1]):
+            if np.isfinite(y_SN[s, n]) and np.isfinite(x_SN[s, n]):
+                count += 1
+                mean_y += y_SN[s, n]
+                mean_x += x_SN[s, n]
+                top = max(top, abs(x_SN[s, n]))
+        mean_y, mean_x = mean_y / max(count, 1), mean_x / max(count, 1)
+        xx, xy = 0.0, 0.0
+        for n in range(y_SN.shape[1]):
+            if np.isfinite(y_SN[s, n]) and np.isfinite(x_SN[s, n]):
+                xx += (x_SN[s, n] - mean_x) ** 2
+                xy += (x_SN[s, n] - mean_x) * (y_SN[s, n] - mean_y)
+        slope = xy / xx if xx > count * (1e-12 * top) ** 2 else 0.0
+        for n in range(y_SN.shape[1]):
+            if np.isfinite(y_SN[s, n]) and np.isfinite(x_SN[s, n]):
+                out_SN[s, n] = y_SN[s, n] - mean_y - slope * (x_SN[s, n] - mean_x)
+
+
+def row_residuals(y_SN: Floats, x_SN: Floats) -> Floats:
+    """What a straight line in x leaves of each row of y; NaN where either is, y less its mean where x has no spread."""
+    y_SN, x_SN = np.broadcast_arrays(y_SN, x_SN)
+    out_SN = np.full(y_SN.shape, np.nan)
+    _residuals(np.ascontiguousarray(y_SN), np.ascontiguousarray(x_SN), out_SN)
+    return out_SN
+
+
+@njit(cache=True, nogil=True)
 def _group_means(values_SN: Floats, groups_SN: Floats, total_G: Floats, count_G: Floats, means_SN: Floats) -> None:
     for s in range(values_SN.shape[0]):
         total_G[:] = 0.0

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from data.errors import KestrelError
 from factors.expressions import COLUMNS, Expr
 
-FAMILIES = ("value", "momentum", "size", "sentiment", "technical")
+FAMILIES = ("value", "quality", "growth", "momentum", "size", "sentiment", "technical")
 
 # What a lake's factor table may hold, and the modules that define it.
 SETS = {
-    "library": tuple(f"factors.{family}" for family in FAMILIES),  # and families that users add
+    # and families that users add
+    "library": (*(f"factors.{family}" for family in FAMILIES), "factors.trade", "factors.volatility", "factors.liquidity"),
     "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
 }
 
@@ -76,7 +77,7 @@ def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool =
 
 
 def library(sets: Iterable[str] = ("library",)) -> dict[str, Factor]:
-    """The factors of these sets, in their order; of the library, the five families in order and then those that users added."""
+    """The factors of these sets, in their order; of the library, the families in order and then those that users added."""
     found: dict[str, Factor] = {}
     place = {family: number for number, family in enumerate(FAMILIES)}
     for name in sets:

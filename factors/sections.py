@@ -11,24 +11,26 @@ Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 Places = NDArray[np.int32]
 
-SECTIONS = ("cs_rank", "cs_z_score", "cs_mean", "cs_std", "cs_scale", "cs_group_mean", "cs_group_rank")
-CS_RANK, CS_Z_SCORE, CS_MEAN, CS_STD, CS_SCALE, CS_GROUP_MEAN, CS_GROUP_RANK = range(len(SECTIONS))
+SECTIONS = ("cs_rank", "cs_z_score", "cs_mean", "cs_std", "cs_scale", "cs_group_mean", "cs_group_rank", "cs_residual")
+CS_RANK, CS_Z_SCORE, CS_MEAN, CS_STD, CS_SCALE, CS_GROUP_MEAN, CS_GROUP_RANK, CS_RESIDUAL = range(len(SECTIONS))
 FEW = 48  # values that are sorted faster by insertion
 SIGN = np.uint64(1 << 63)
 
 
 @njit(cache=True, nogil=True)
-def section(op: int, x: Floats, groups: Floats, value: float, out: Floats, keys: Words, places: Places) -> None:
-    """Any of SECTIONS; groups are whole numbers from 0 on, value a scale's sum; keys and places [2, N] are room to sort in."""
+def section(op: int, x: Floats, other: Floats, value: float, out: Floats, keys: Words, places: Places) -> None:
+    """Any of SECTIONS.  other: groups, whole numbers from 0 on, or a second series; value: a scale's sum; keys and places [2, N]: room to sort."""
     if op in (CS_RANK, CS_GROUP_RANK):
         out[:] = np.nan
-        which, count = _sorted(x, groups, op == CS_GROUP_RANK, keys, places)
+        which, count = _sorted(x, other, op == CS_GROUP_RANK, keys, places)
         if op == CS_RANK:
             _ranks(keys[which], places[which], count, out)
         else:
-            _group_ranks(keys[which], places[which], count, groups, out)
+            _group_ranks(keys[which], places[which], count, other, out)
     elif op == CS_GROUP_MEAN:
-        _group_means(x, groups, out)
+        _group_means(x, other, out)
+    elif op == CS_RESIDUAL:
+        _residuals(x, other, out)
     else:
         _moments(op, x, value, out)
 
@@ -170,3 +172,24 @@ def _moments(op: int, x: Floats, value: float, out: Floats) -> None:
             out[j] = value * x[j] / magnitude if magnitude > 0.0 else np.nan
         else:
             out[j] = (x[j] - mean) / spread if spread > 0.0 else 0.0 * x[j]
+
+
+@njit(cache=True, nogil=True)
+def _residuals(y: Floats, x: Floats, out: Floats) -> None:
+    """What a line in x leaves of y; null where either is, y less its mean where x has no spread."""
+    mean_y, mean_x, top, count = 0.0, 0.0, 0.0, 0
+    for j in range(len(x)):
+        if x[j] == x[j] and y[j] == y[j]:
+            mean_y += y[j]
+            mean_x += x[j]
+            top = max(top, abs(x[j]))
+            count += 1
+    mean_y, mean_x = mean_y / max(count, 1), mean_x / max(count, 1)
+    xx, xy = 0.0, 0.0
+    for j in range(len(x)):
+        if x[j] == x[j] and y[j] == y[j]:
+            xx += (x[j] - mean_x) ** 2
+            xy += (x[j] - mean_x) * (y[j] - mean_y)
+    slope = xy / xx if xx > count * (1e-12 * top) ** 2 else 0.0
+    for j in range(len(x)):
+        out[j] = y[j] - mean_y - slope * (x[j] - mean_x)

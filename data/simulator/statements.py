@@ -11,7 +11,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Days = NDArray[np.datetime64]
 
-ITEMS = ("revenue", "net_profit", "equity", "operating_cash_flow")
+VALUED = ("revenue", "net_profit", "equity", "operating_cash_flow")  # what prices are measured by
+ITEMS = (*VALUED, "gross_profit", "total_assets", "cash", "debt")
 HISTORY = 4  # fiscal years before the first session
 RESTATED = 0.03  # share of reports
 PROSPECTUS = 20  # calendar days before listing on which a new company's past is published
@@ -22,7 +23,7 @@ SEASONS = np.array([0.21, 0.25, 0.25, 0.29])  # of a year's revenue
 
 @dataclass(frozen=True)
 class Filings:
-    """Every filing that falls into the market's span, by the session it's known at; [E] each, values [E, 4] in the sequence of ITEMS."""
+    """Every filing that falls into the market's span, by the session it's known at; [E] each, values [E, 8] in the sequence of ITEMS."""
 
     session: Ints  # first session after the announcement; 0 for all that was known before
     stock: Ints
@@ -49,6 +50,7 @@ def filings(stocks: Universe, days: Days, rng: np.random.Generator) -> Filings:
     first = _rows(announced, values, np.zeros(announced.shape, dtype=bool))
     revised = _restatements(announced, values, rng)
     stock, period, day, numbers, restates = (np.concatenate(pair) for pair in zip(first, revised, strict=True))
+    numbers = _whole(numbers, *(share[stock, period] for share in _shares(values, rng)))
     keep = (day <= days[-1]) & (period_ends[period] >= (np.maximum(stocks.list_dates, days[0]) - 365 * (HISTORY - 1))[stock])
     session = np.searchsorted(days, day, side="right")
     order = np.lexsort((period, stock, session))
@@ -84,6 +86,26 @@ def _accounts(stocks: Universe, period_ends: Days, rng: np.random.Generator) -> 
     return np.round(np.stack([flows[:, :, 0], flows[:, :, 1], book, flows[:, :, 2]], axis=2), 2)
 
 
+def _shares(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Floats]:
+    """(gross profit of revenue, liabilities of equity, cash of assets, debt of liabilities), [N, P] each, slow to change; drawn last of all."""
+    count, periods = values.shape[:2]
+    level = rng.standard_normal((4, count, 1))
+    moved = level + 0.15 * np.stack([_persistent(noise, 0.9) for noise in rng.standard_normal((4, count, periods))])
+    net = np.median(values[:, :, 1] / values[:, :, 0], axis=1, keepdims=True)
+    gross = np.clip(0.08 + 1.6 * net + 0.08 * np.exp(0.5 * moved[0]), 0.03, 0.9)
+    liabilities = np.exp(-0.35 + 0.7 * moved[1])
+    cash, debt = (most / (1 + np.exp(-0.8 * moved[place])) for place, most in ((2, 0.35), (3, 0.7)))
+    return gross, liabilities, cash, debt
+
+
+def _whole(numbers: Floats, gross: Floats, liabilities: Floats, cash: Floats, debt: Floats) -> Floats:
+    """Filings [E, 4] with the rest of their statements, [E, 8]: a restated profit restates the assets, and assets are equity and liabilities."""
+    equity = numbers[:, 2]
+    assets = equity * (1 + liabilities)
+    rest = [numbers[:, 0] * gross, assets, assets * cash, equity * liabilities * debt]
+    return np.hstack([numbers, np.round(np.stack(rest, axis=1), 2)])
+
+
 def _persistent(noise: Floats, memory: float) -> Floats:
     """Noise [N, P] as a first-order autoregression of unit variance."""
     found = noise.copy()
@@ -117,16 +139,16 @@ def _announcements(stocks: Universe, period_ends: Days, rng: np.random.Generator
 
 
 def _rows(announced: Days, values: Floats, restates: NDArray[np.bool_]) -> tuple[Ints, Ints, Days, Floats, NDArray[np.bool_]]:
-    """[N, P] as rows (stock, period, day, values, restates)."""
+    """[N, P] as rows (stock, period, day, values of VALUED, restates)."""
     count, periods = announced.shape
     stock, period = np.divmod(np.arange(count * periods), periods)
-    return stock, period, announced.ravel(), values.reshape(-1, len(ITEMS)), restates.ravel()
+    return stock, period, announced.ravel(), values.reshape(-1, len(VALUED)), restates.ravel()
 
 
 def _restatements(announced: Days, values: Floats, rng: np.random.Generator) -> tuple[Ints, Ints, Days, Floats, NDArray[np.bool_]]:
     """Some reports are corrected the day the one after the next is filed: revenue by 3 % (1 sd), profit and cash by 15 %, equity by 2 %."""
     stock, period = np.nonzero(rng.random(announced.shape) < RESTATED)
-    change = 1 + np.array([0.03, 0.15, 0.02, 0.15]) * rng.standard_normal((len(stock), len(ITEMS)))
+    change = 1 + np.array([0.03, 0.15, 0.02, 0.15]) * rng.standard_normal((len(stock), len(VALUED)))
     there = period + 2 < announced.shape[1]
     stock, period, change = stock[there], period[there], change[there]
     day = announced[stock, period + 2]
@@ -140,16 +162,16 @@ class Knowledge:
 
     def __init__(self, found: Filings, stocks: int) -> None:
         self.filings = found
-        self.known = np.full((stocks, len(found.period_ends), len(ITEMS)), np.nan)
+        self.known = np.full((stocks, len(found.period_ends), len(VALUED)), np.nan)
         self.latest = np.full(stocks, -1)
-        self.trailing = np.full((stocks, len(ITEMS)), np.nan)  # revenue, profit and cash over four quarters, equity of the last
+        self.trailing = np.full((stocks, len(VALUED)), np.nan)  # revenue, profit and cash over four quarters, equity of the last
         self.losses = np.zeros(stocks, dtype=np.int64)  # annual losses in a row
 
     def learn(self, session: int) -> tuple[Ints, Floats, Days]:
         """Take in what becomes known: (stocks with a new annual report, their annual profit, the announcement days)."""
         new = self.filings.at(session)
         stock, period = self.filings.stock[new], self.filings.period[new]
-        self.known[stock, period] = self.filings.values[new]
+        self.known[stock, period] = self.filings.values[new][:, : len(VALUED)]
         np.maximum.at(self.latest, stock, period)
         self._trail(np.unique(stock))
         annual = (period % 4 == 3) & ~self.filings.restates[new]

@@ -18,6 +18,7 @@ LOT, THOUSAND, TEN_THOUSAND, PERCENT = 100.0, 1e3, 1e4, 0.01
 NO_LIMIT = 10_000.0  # a limit price from here on, or 0, means that there is none
 PAGE = 5000  # rows asked for at once
 SHORT = 1000  # a page below this is the last: no limit of the vendor's is as low
+BORROWED = ("st_borr", "lt_borr", "bond_payable", "non_cur_liab_due_1y")  # what bears interest
 KEY: Columns = {"date": ("trade_date", "day"), "symbol": ("ts_code", "symbol")}
 
 
@@ -96,8 +97,8 @@ class Tushare(Source):
         """Statements by their actual announcement (f_ann_date), restatements as rows of their own."""
         key: Columns = {"symbol": ("ts_code", "symbol"), "period_end": ("end_date", "day"), "announced_on": ("f_ann_date", "day")}
         figures = {
-            "income": _numbers(revenue="revenue", net_profit="n_income_attr_p"),
-            "balancesheet": _numbers(equity="total_hldr_eqy_exc_min_int"),
+            "income": _numbers(revenue="revenue", net_profit="n_income_attr_p", cost="oper_cost"),
+            "balancesheet": _numbers(*BORROWED, equity="total_hldr_eqy_exc_min_int", total_assets="total_assets", cash="money_cap"),
             "cashflow": _numbers(operating_cash_flow="n_cashflow_act"),
         }
         frames = []
@@ -108,7 +109,10 @@ class Tushare(Source):
         joined = frames[0]
         for frame in frames[1:]:
             joined = joined.join(frame, on=list(key), how="full", coalesce=True)
-        return joined.filter(pl.col("announced_on").is_between(span.start, span.end)).sort(list(key))
+        owed = pl.any_horizontal(pl.col(BORROWED).is_not_null())  # a line that is absent is none, a sheet that is absent is unknown
+        items = [(pl.col("revenue") - pl.col("cost")).alias("gross_profit"), pl.when(owed).then(pl.sum_horizontal(BORROWED)).alias("debt")]
+        filed = joined.filter(pl.col("announced_on").is_between(span.start, span.end))
+        return filed.with_columns(items).drop("cost", *BORROWED).sort(list(key))
 
     # -- bars out of five answers
 

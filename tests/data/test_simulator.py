@@ -205,6 +205,15 @@ def test_reports_are_filed_after_their_period_and_by_the_deadline(market: Simula
     assert market.tables["reports"]["announced_on"].max() <= SETTINGS.end
 
 
+def test_a_balance_sheet_adds_up_and_gross_profit_lies_between_revenue_and_nothing(market: Simulation) -> None:
+    filed = market.tables["reports"]
+    owed = filed["total_assets"] - filed["equity"]
+    assert ((filed["debt"] > 0) & (filed["debt"] < owed)).all()
+    assert ((filed["cash"] > 0) & (filed["cash"] < filed["total_assets"])).all()
+    assert ((filed["gross_profit"] > 0) & (filed["gross_profit"] < filed["revenue"])).all()
+    assert 0.2 < (owed / filed["total_assets"]).median() < 0.6
+
+
 def test_ratios_are_those_of_the_reports_known_the_session_after_they_were_announced(market: Simulation) -> None:
     caps = market.tables["caps"].join(market.tables["bars"].select("date", "symbol", "close"), on=["date", "symbol"])
     checked = 0

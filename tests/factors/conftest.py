@@ -18,6 +18,7 @@ from factors.compute import Computer
 from factors.expressions import Expr
 from factors.panel import Panel, build_panel
 from factors.registry import select
+from factors.statements import ITEMS
 
 Tables = dict[str, pl.DataFrame]
 INDEX = "000905.SH"
@@ -47,11 +48,32 @@ def library_values(panel: Panel) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def histories(panel: Panel) -> dict[tuple[int, int], dict[str, Floats]]:
     """{(session, stock): {column: its values up to that session}} for five cells: plain, suspended of late, split, and long suspended."""
-    change = panel.columns["close"][1:] / panel.columns["last"][:-1] - 1
-    market = np.concatenate([[np.nan], np.nanmean(change, axis=1)])[:, None]
-    columns = {**panel.columns, "market": market}
+    change = np.vstack([np.full((1, len(SYMBOLS)), np.nan), panel.columns["close"][1:] / panel.columns["last"][:-1] - 1])
+    market = np.concatenate([[np.nan], np.nanmean(change[1:], axis=1)])[:, None]
+    columns = {**panel.columns, "change": change, "market": market, **_crowd(panel), "residual": _residuals(change, market)}
     cells = [(339, 0), (320, 2), (310, 5), (290, 1), (260, 3)]
     return {(t, n): {name: values[: t + 1, n if values.shape[1] > 1 else 0] for name, values in columns.items()} for t, n in cells}
+
+
+def _crowd(panel: Panel) -> dict[str, Floats]:
+    """The market's mean turnover and amount."""
+    turnover = panel.columns["volume"] / panel.columns["float_shares"]
+    means = {"market_turnover": turnover, "market_amount": panel.columns["amount"]}
+    return {name: np.nanmean(values, axis=1)[:, None] for name, values in means.items()}
+
+
+def _residuals(change: Floats, market: Floats) -> Floats:
+    """What the market leaves of each session's return by the slope of the 60 sessions that end with it."""
+    found = np.full(change.shape, np.nan)
+    for t in range(len(change)):
+        y = change[max(0, t - 59) : t + 1]
+        x = np.where(np.isnan(y), np.nan, market[max(0, t - 59) : t + 1])
+        seen = np.isfinite(y).sum(axis=0)
+        y0, x0 = y - np.nansum(y, axis=0) / np.maximum(seen, 1), x - np.nansum(x, axis=0) / np.maximum(seen, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slope = np.nansum(x0 * y0, axis=0) / np.nansum(x0 * x0, axis=0)
+        found[t] = np.where(seen >= 30, change[t] - slope * market[t], np.nan)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -141,14 +163,37 @@ def _around(days: list[date], rng: np.random.Generator) -> Tables:
     levels = 5000 * np.cumprod(1 + rng.normal(0, 0.012, SESSIONS))
     listed = [SYMBOLS[n] for n in range(len(SYMBOLS)) if n != LISTED[0]]
     paid = {"symbol": SYMBOLS[:2], "ex_date": [days[200], days[220]], "cash": [0.3, 0.0], "bonus": [0.0, 1.0], "transfer": [0.0, 0.0]}
-    filed = {"symbol": SYMBOLS, "period_end": days[10], "announced_on": days[40], "revision": 0, "revenue": 1e9, "net_profit": 1e8}
+    industries = pl.DataFrame({"symbol": SYMBOLS, "start": days[0], "code": ["a", "b"] * 8, "hindsight": False})
+    moved = pl.DataFrame({"symbol": SYMBOLS[4], "start": days[150], "code": "b", "hindsight": False})
     return {
         "index_bars": pl.DataFrame({"date": days[:SESSIONS], "index": INDEX, "close": levels, "close_tr": levels * 1.1}),
         "members": pl.DataFrame({"date": days[0], "index": INDEX, "symbol": listed, "weight": 1 / len(listed)}),
-        "industries": pl.DataFrame({"symbol": SYMBOLS, "start": days[0], "code": ["a", "b"] * 8, "hindsight": False}),
-        "reports": pl.DataFrame(filed),
+        "industries": pl.concat([industries, moved]),
+        "reports": _reports(),
         "dividends": pl.DataFrame({**paid, "announced_on": [days[190], days[210]]}),
     }
+
+
+def _reports() -> pl.DataFrame:
+    """25 quarters of every stock, filed 20 to 115 days after they end, one in eight restated within the year; losses and gaps among them."""
+    rng, rows = np.random.default_rng(23), []
+    for symbol in SYMBOLS:
+        level = rng.uniform(1e8, 1e9)
+        for place in range(25):
+            year, quarter = 2013 + place // 4, place % 4 + 1
+            flows = np.cumsum(level * rng.uniform(0.8, 1.4, 4))[quarter - 1] * np.array([1.0, 0.1, 0.12, 0.3]) * rng.uniform(0.3, 1.7, 4)
+            signs = np.array([1.0, rng.choice([1, 1, 1, 1, -1]), rng.choice([1, 1, 1, -1]), 1.0])
+            assets = level * rng.uniform(4, 6)
+            figures = [*(flows * signs), *(assets * rng.uniform(0.1, 0.5, 4) * [1, 0, 1, 1] + [0, assets, 0, 0])]
+            period = date(year + quarter // 4, quarter * 3 % 12 + 1, 1) - timedelta(days=1)
+            said = period + timedelta(days=int(rng.integers(20, 116)))
+            filed = {"symbol": symbol, "period_end": period, "announced_on": said, "revision": 0}
+            row = filed | dict(zip(ITEMS, figures, strict=True))
+            rows.append(row)
+            if rng.random() < 0.125:
+                rows.append(row | {"announced_on": said + timedelta(days=200), "revision": 1, "net_profit": figures[1] * 0.8})
+    missing = (SYMBOLS[10], date(2018, 3, 31))
+    return pl.DataFrame([row for row in rows if (row["symbol"], row["period_end"]) != missing])
 
 
 def _news(days: list[date], rng: np.random.Generator) -> Tables:

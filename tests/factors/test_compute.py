@@ -98,6 +98,6 @@ def test_a_first_component_needs_half_of_its_window() -> None:
 
 def test_every_operator_that_an_expression_can_name_has_a_meaning(panel: Panel) -> None:
     ops = {node.op for factor in select() for node in factor.expr.walk()}
-    known = {"column", "constant", "fill", "delay", "first_component", *module.ELEMENTWISE, *module.CROSS_SECTION, *module.GROUPED}
+    known = {"column", "constant", "fill", "delay", "first_component", *module.ELEMENTWISE, *module.CROSS_SECTION, *module.PAIRED}
     for name in ops - known:
         assert name == "ema" or name.startswith("ts_") or name == "decay", name

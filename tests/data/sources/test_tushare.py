@@ -115,14 +115,16 @@ class FakeTushare(SimpleNamespace):
         return pd.DataFrame(rows.get(ts_code, []), columns=names)
 
     def income(self, ts_code: str, **asked: str) -> pd.DataFrame:
-        names = ["ts_code", "end_date", "f_ann_date", "revenue", "n_income_attr_p", "update_flag"]
-        first = (ts_code, "20240331", "20240510", 5e10, 1.0e10, "0")
-        same_day, restated = (*first[:4], 1.1e10, "1"), (ts_code, "20240331", "20240612", 5e10, 0.9e10, "1")
+        names = ["ts_code", "end_date", "f_ann_date", "revenue", "oper_cost", "n_income_attr_p", "update_flag"]
+        first = (ts_code, "20240331", "20240510", 5e10, 3e10, 1.0e10, "0")
+        same_day, restated = (*first[:5], 1.1e10, "1"), (ts_code, "20240331", "20240612", 5e10, None, 0.9e10, "1")
         return pd.DataFrame([restated, same_day, first], columns=names)
 
     def balancesheet(self, ts_code: str, **asked: str) -> pd.DataFrame:
-        row = (ts_code, "20240331", "20240510", 7e11, "1")
-        return pd.DataFrame([row], columns=["ts_code", "end_date", "f_ann_date", "total_hldr_eqy_exc_min_int", "update_flag"])
+        row = (ts_code, "20240331", "20240510", 7e11, 9e11, 8e10, 2e10, None, 1e10, None, "1")
+        borrowed = ["st_borr", "lt_borr", "bond_payable", "non_cur_liab_due_1y"]
+        names = ["ts_code", "end_date", "f_ann_date", "total_hldr_eqy_exc_min_int", "total_assets", "money_cap", *borrowed, "update_flag"]
+        return pd.DataFrame([row], columns=names)
 
     def cashflow(self, **asked: str) -> pd.DataFrame:
         return pd.DataFrame([], columns=["ts_code", "end_date", "f_ann_date", "n_cashflow_act", "update_flag"])
@@ -173,6 +175,11 @@ def test_a_day_of_the_whole_market_is_the_same_as_stock_by_stock(exchange: Any) 
 def test_a_restatement_is_a_row_and_a_correction_of_the_same_day_is_not() -> None:
     found = Tushare().reports("600000.SH", SPAN).select("announced_on", "net_profit", "equity", "operating_cash_flow")
     assert found.rows() == [(date(2024, 5, 10), 1.1e10, 7e11, None), (date(2024, 6, 12), 0.9e10, None, None)]
+
+
+def test_debt_is_the_sum_of_what_bears_interest_and_gross_profit_is_after_costs() -> None:
+    found = Tushare().reports("600000.SH", SPAN).select("gross_profit", "total_assets", "cash", "debt")
+    assert found.rows() == [(2e10, 9e11, 8e10, 3e10), (None, None, None, None)]
 
 
 def test_st_is_read_from_the_name_of_the_day(exchange: Any, fake: FakeTushare) -> None:
