@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from data.errors import KestrelError
 from data.panel import Axes, to_frame
 from data.progress import Track, silent
-from factors.compute import Computer
+from factors.compute import BLOCK, blocks
 from factors.panel import Panel
 from factors.registry import Factor
-
-BLOCK = 128  # sessions computed and written at once
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,11 @@ def choose(factors: Sequence[Factor], panel: Panel, price_basis: str) -> Choice:
 def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> dict[str, NDArray[np.float32]]:
     """{name: [D, N]} of each factor, on the stocks that traded in the session; NaN = null."""
     alone = [factor for factor in factors if factor.fused is None]
-    compute = Computer(panel, [factor.expr for factor in alone])
-    found = {}
-    for factor in track(alone, "factors"):
-        found[factor.name] = np.broadcast_to(compute(factor.expr), panel.axes.shape).astype(np.float32)
+    found = {factor.name: np.empty(panel.axes.shape, np.float32) for factor in alone}
+    steps = track(range(0, len(panel.axes.dates), BLOCK), "factors")
+    for (lo, x_BFN), _ in zip(blocks([factor.expr for factor in alone], panel.columns), steps, strict=True):
+        for place, factor in enumerate(alone):
+            found[factor.name][lo : lo + len(x_BFN)] = x_BFN[:, place]
     for fused in dict.fromkeys(factor.fused for factor in factors if factor.fused is not None):
         found |= fused(panel.columns, [factor.name for factor in factors if factor.fused is fused])
     for values in found.values():

@@ -1,177 +1,164 @@
-"""Expressions become numbers: each distinct node is computed once over the panel, its rows shared out among threads."""
+"""Expressions become numbers, in blocks of sessions: memory is bounded by the block, every core works, and nothing is computed twice.
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+A value depends on its session and the expression's lookback before it, to the last bit: neither blocks, threads nor earlier history
+change it.  Imports neither polars nor a panel: columns are arrays.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from os import cpu_count
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.panel import Floats
-from factors import kernels
+from factors.elementwise import STOCKS
 from factors.expressions import Expr
-from factors.panel import Panel
-from factors.ranks import group_means, group_ranks, rank_rows, row_moments, row_residuals, z_score
+from factors.machine import load, run_sessions, run_tile, shift
+from factors.program import Component, Program, Stage, compiled
 
-Kernel = Callable[[int, int, Floats], None]
+Floats = NDArray[np.float64]
+Columns = Mapping[str, Floats]
+
+BLOCK = 128  # sessions
+
+
+def blocks(
+    expressions: Sequence[Expr], columns: Columns, *, start: int = 0, size: int = BLOCK, threads: int | None = None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(first session, x_BFN) of each block from the session `start` on; every block lies in one buffer, so copy what you keep.
+
+    columns: {name: [D, N], or [D, 1] for the market}, NaN = null.  A KeyError says that an expression's column isn't there.
+    """
+    run = _Run(compiled(tuple(expressions), size, keep=False), columns, start, threads)
+    x_BFN = np.empty((size, len(expressions), run.stocks), np.float32)
+    for lo, rows in run.spans():
+        run.block(lo, rows, x_BFN)
+        if lo >= start:
+            yield lo, x_BFN[:rows]
+
+
+class Columned(Protocol):
+    """What has columns: a panel."""
+
+    @property
+    def columns(self) -> Columns:
+        """{name: [D, N], or [D, 1] for the market}"""
 
 
 class Computer:
-    """Values of expressions over one panel.  Keeps a node's values while a later expression of the batch still needs them."""
+    """Values of some expressions over one panel, [D, N] float64, NaN = null: for a few of them, all held at once."""
 
-    def __init__(self, panel: Panel, expressions: Sequence[Expr], *, threads: int | None = None) -> None:
-        self.panel = panel
-        self.values: dict[Expr, Floats] = {}
-        self.uses = Counter(arg for expr in _nodes(expressions) for arg in expr.args)
-        self.uses.update(expressions)
-        self.threads = threads or min(cpu_count() or 1, 8)
+    def __init__(self, panel: Columned, expressions: Sequence[Expr], *, threads: int | None = None) -> None:
+        self.places = {expr: place for place, expr in enumerate(dict.fromkeys(expressions))}
+        run = _Run(compiled(tuple(self.places), BLOCK, keep=True), panel.columns, 0, threads)
+        self.values = np.empty((len(self.places), run.sessions, run.stocks))
+        for lo, rows in run.spans():
+            run.block(lo, rows, np.empty((rows, 0, run.stocks), np.float32))
+            for place, at in enumerate(run.program.outputs):
+                self.values[place, lo : lo + rows] = run.kept(at, rows)
 
     def __call__(self, expr: Expr) -> Floats:
-        """[D, N] float64, or [D, 1] for a market-wide expression; NaN = null.  Take each expression of the batch once."""
-        if expr not in self.values:
-            self.values[expr] = self._apply(expr)
-        return self._take(expr)
-
-    def _take(self, expr: Expr) -> Floats:
-        values = self.values[expr]
-        self.uses[expr] -= 1
-        if self.uses[expr] <= 0:
-            del self.values[expr]
-        return values
-
-    def _apply(self, expr: Expr) -> Floats:
-        if expr.op == "column":
-            return self.panel.columns[str(expr.params[0])]
-        if expr.op == "constant":
-            return np.full((1, 1), float(expr.params[0]))
-        args = [self(arg) for arg in expr.args]
-        with np.errstate(all="ignore"):
-            if expr.op in ELEMENTWISE:
-                return clean(ELEMENTWISE[expr.op](*args))
-            if expr.op == "fill":
-                return np.where(np.isnan(args[0]), float(expr.params[0]), args[0])
-            if expr.op in CROSS_SECTION:
-                return CROSS_SECTION[expr.op](args[0])
-            if expr.op in PAIRED:
-                return PAIRED[expr.op](*args)
-            return self._windowed(expr, args)
-
-    def _windowed(self, expr: Expr, args: list[Floats]) -> Floats:
-        sessions = len(self.panel.axes.dates)
-        shape = np.broadcast_shapes(*(arg.shape for arg in args), (sessions, 1))
-        args = [np.ascontiguousarray(np.broadcast_to(arg, shape)) for arg in args]
-        out = np.empty(shape)
-        if expr.op == "delay":
-            n = min(int(expr.params[0]), sessions)
-            out[:n] = np.nan
-            out[n:] = args[0][: sessions - n]
-            return out
-        if expr.op == "first_component":
-            return first_component(args, int(expr.params[0]))
-        self._share_out(window_kernel(expr, args), out)
-        return out
-
-    def _share_out(self, kernel: Kernel, out: Floats) -> None:
-        """Run a kernel over blocks of sessions; a session's values don't depend on the block it falls into."""
-        edges = np.linspace(0, len(out), self.threads + 1).astype(int)
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(lambda block: kernel(int(block[0]), int(block[1]), out), pairwise(edges)))
+        """[D, N] of one of the expressions."""
+        return self.values[self.places[expr]]
 
 
-def window_kernel(expr: Expr, args: list[Floats]) -> Kernel:
-    """The kernel of a windowed operator, bound to its arguments."""
-    n, need = (int(param) for param in expr.params[:2])
-    x = args[0]
-    if expr.op == "ema":  # its second parameter, the span, is also the fewest values it takes
-        weights = (1 - 2 / (need + 1)) ** np.arange(n - 1, -1, -1.0)
-        return lambda lo, hi, out: kernels.weighted(x, weights, need, lo, hi, out)
-    found: dict[str, Kernel] = {
-        "ts_mean": lambda lo, hi, out: kernels.average(x, n, need, lo, hi, out),
-        "ts_sum": lambda lo, hi, out: kernels.total(x, n, need, lo, hi, out),
-        "ts_std": lambda lo, hi, out: kernels.central(x, n, need, 2, lo, hi, out),
-        "ts_skew": lambda lo, hi, out: kernels.central(x, n, need, 3, lo, hi, out),
-        "ts_kurt": lambda lo, hi, out: kernels.central(x, n, need, 4, lo, hi, out),
-        "ts_max": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.VALUE, lo, hi, out),
-        "ts_min": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.VALUE, lo, hi, out),
-        "ts_argmax": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.LATEST, lo, hi, out),
-        "ts_argmin": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.LATEST, lo, hi, out),
-        "ts_first_argmax": lambda lo, hi, out: kernels.extreme(x, n, need, 1.0, kernels.EARLIEST, lo, hi, out),
-        "ts_first_argmin": lambda lo, hi, out: kernels.extreme(x, n, need, -1.0, kernels.EARLIEST, lo, hi, out),
-        "ts_quantile": lambda lo, hi, out: kernels.quantile(x, n, need, float(expr.params[2]), lo, hi, out),
-        "ts_rank": lambda lo, hi, out: kernels.position(x, n, need, lo, hi, out),
-        "ts_corr": lambda lo, hi, out: kernels.pairs(x, args[1], n, need, kernels.CORRELATION, lo, hi, out),
-        "ts_beta": lambda lo, hi, out: kernels.pairs(x, args[1], n, need, kernels.SLOPE, lo, hi, out),
-        "ts_slope": lambda lo, hi, out: kernels.trend(x, n, need, kernels.SLOPE, lo, hi, out),
-        "ts_rsquare": lambda lo, hi, out: kernels.trend(x, n, need, kernels.CORRELATION, lo, hi, out),
-        "ts_residual": lambda lo, hi, out: kernels.trend(x, n, need, kernels.RESIDUAL, lo, hi, out),
-        "decay": lambda lo, hi, out: kernels.weighted(x, np.arange(1.0, n + 1), need, lo, hi, out),
-    }
-    return found[expr.op]
+class _Run:
+    """A program over some columns, from the session `start` on: its arena, a desk a thread."""
+
+    def __init__(self, program: Program, columns: Columns, start: int, threads: int | None) -> None:
+        self.program, self.start = program, start
+        self.columns = [(np.ascontiguousarray(columns[name], dtype=np.float64), at) for name, at in program.columns]
+        self.sessions, self.stocks = np.broadcast_shapes(*(values.shape for values in columns.values()))
+        self.arena = np.full((-(-self.stocks // STOCKS), program.rows, STOCKS), np.nan)
+        workers = max(1, min(threads or min(cpu_count() or 1, 8), len(self.arena)))
+        self.spaces = [(self._desk(), np.empty(program.work)) for _ in range(workers)]
+        self.pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self.last = 0  # sessions of the block before
+
+    def _desk(self) -> Floats:
+        desk = np.full((self.program.desk, STOCKS), np.nan)
+        desk[: len(self.program.constants)] = self.program.constants[:, None]
+        return desk
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """(first session, sessions) of each block, those first that are only looked back to."""
+        first, size = max(0, self.start - self.program.lookback), self.program.block
+        for lo, hi in pairwise([first, *range(self.start, first, -size)[::-1]]):
+            yield lo, hi - lo
+        for lo in range(self.start, self.sessions, size):
+            yield lo, min(size, self.sessions - lo)
+
+    def block(self, lo: int, rows: int, out: NDArray[np.float32]) -> None:
+        """Compute the sessions lo … lo+rows-1; wanted ones are emitted to out [>= rows, F, N]."""
+        ahead = self.start - lo
+        for number, stage in enumerate(self.program.stages):
+            if len(stage.across):
+                self._across(stage, ahead, rows)
+            for component in stage.components:
+                self._component(component, ahead, rows)
+            self._along(stage, lo, ahead, rows, out, begin=number == 0)
+        self.last = rows
+
+    def _across(self, stage: Stage, ahead: int, rows: int) -> None:
+        step = rows if len(self.spaces) == 1 else 8
+
+        def task(place: int, desk: Floats, work: Floats) -> None:
+            del desk, work
+            first = place * step
+            run_sessions(stage.across, stage.across_values, self.arena, self.stocks, ahead, first, min(first + step, rows))
+
+        self._share_out(task, -(-rows // step))
+
+    def _along(self, stage: Stage, lo: int, ahead: int, rows: int, out: NDArray[np.float32], *, begin: bool) -> None:
+        program = self.program
+
+        def task(tile: int, desk: Floats, work: Floats) -> None:
+            arena, first = self.arena[tile], tile * STOCKS
+            if begin:
+                shift(program.kept, self.last, arena)
+                for values, at in self.columns:
+                    load(values, lo, rows, first, arena, at)
+            if len(stage.along):
+                mine = out[:, :, first : first + STOCKS]
+                run_tile(stage.along, stage.along_values, arena, desk, work, len(program.constants), ahead, rows, mine)
+
+        self._share_out(task, len(self.arena))
+
+    def _component(self, component: Component, ahead: int, rows: int) -> None:
+        before = component.window - 1
+        series = np.column_stack([self.arena[0, at - before : at + rows, 0] for at in component.series])
+        for row in range(max(0, ahead - component.after), rows):
+            self.arena[:, component.out + row] = first_component(series[row : row + component.window])
+
+    def _share_out(self, task: Callable[[int, Floats, Floats], None], count: int) -> None:
+        """Tasks to threads, each as it gets free."""
+        places = iter(range(count))
+
+        def worker(space: tuple[Floats, Floats]) -> None:
+            for place in places:
+                task(place, *space)
+
+        if self.pool is None:
+            worker(self.spaces[0])
+        else:
+            list(self.pool.map(worker, self.spaces))
+
+    def kept(self, at: int, rows: int) -> Floats:
+        """Values [rows, N] that stayed in the arena."""
+        return self.arena[:, at : at + rows].swapaxes(0, 1).reshape(rows, -1)[:, : self.stocks]
 
 
-def clean(values: Floats) -> Floats:
-    """Infinities of a division by zero or a logarithm as nulls."""
-    values = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def first_component(series: list[Floats], window: int) -> Floats:
-    """First principal component of market series [D, 1] each, over the window that ends at each session; see operators."""
-    x_DK = np.column_stack([values[:, 0] for values in series])
-    out = np.full((len(x_DK), 1), np.nan)
-    for t in range(len(x_DK)):
-        seen = x_DK[max(0, t - window + 1) : t + 1]
-        seen = seen[np.isfinite(seen).all(axis=1)]
-        if len(seen) < (window + 1) // 2 or not np.isfinite(x_DK[t]).all():
-            continue
-        mean, spread = seen.mean(axis=0), seen.std(axis=0)
-        if (spread <= 1e-12 * np.abs(seen).max(axis=0)).any():
-            continue
-        z_SK = (seen - mean) / spread
-        _, vectors = np.linalg.eigh(z_SK.T @ z_SK)
-        loading = vectors[:, -1] * (1.0 if vectors[0, -1] >= 0 else -1.0)
-        out[t, 0] = z_SK[-1] @ loading
-    return out
-
-
-def _compare(result: Floats, a: Floats, b: Floats) -> Floats:
-    return np.where(np.isnan(a) | np.isnan(b), np.nan, result)
-
-
-ELEMENTWISE: dict[str, Callable[..., Floats]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "ratio": lambda x, y: np.where(y == 0, x * 0, x / y),
-    "neg": np.negative,
-    "log": np.log,
-    "abs": np.abs,
-    "sign": np.sign,
-    "sqrt": np.sqrt,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "gt": lambda a, b: _compare(a > b, a, b),
-    "lt": lambda a, b: _compare(a < b, a, b),
-    "where": lambda condition, then: np.where(condition > 0, then, np.nan),
-}
-
-
-CROSS_SECTION: dict[str, Callable[[Floats], Floats]] = {
-    "cs_rank": lambda x: rank_rows(x) / np.maximum(np.isfinite(x).sum(axis=1, keepdims=True), 1),
-    "cs_z_score": z_score,
-    "cs_mean": lambda x: row_moments(x)[0],
-    "cs_std": lambda x: row_moments(x)[1],
-}
-
-
-PAIRED: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "cs_group_mean": group_means,
-    "cs_group_rank": group_ranks,
-    "cs_residual": row_residuals,
-}
-
-
-def _nodes(expressions: Sequence[Expr]) -> set[Expr]:
-    return {node for expr in expressions for node in expr.walk()}
+def first_component(seen: Floats) -> float:
+    """First principal component of market series [window, K] at the last session; see operators.  Null without half of the sessions."""
+    known = seen[np.isfinite(seen).all(axis=1)]
+    if len(known) < (len(seen) + 1) // 2 or not np.isfinite(seen[-1]).all():
+        return np.nan
+    mean, spread = known.mean(axis=0), known.std(axis=0)
+    if (spread <= 1e-12 * np.abs(known).max(axis=0)).any():
+        return np.nan
+    z_SK = (known - mean) / spread
+    _, vectors = np.linalg.eigh(z_SK.T @ z_SK)
+    loading = vectors[:, -1] * (1.0 if vectors[0, -1] >= 0 else -1.0)
+    return float(z_SK[-1] @ loading)
