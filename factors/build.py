@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from data.panel import Axes, to_frame
-from data.progress import Track, silent
-from factors.compute import BLOCK, blocks
+from factors import compute
 from factors.panel import Panel
 from factors.registry import Factor
+
+Rows = NDArray[np.float32]
+BLOCK = 128  # sessions computed and written at once
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,40 @@ def choose(factors: Sequence[Factor], panel: Panel, price_basis: str) -> Choice:
     return Choice([factor for factor in factors if reasons[factor.name] is None], {name: reason for name, reason in reasons.items() if reason})
 
 
-def values(factors: Sequence[Factor], panel: Panel, *, track: Track = silent) -> dict[str, NDArray[np.float32]]:
-    """{name: [D, N]} of each factor, on the stocks that traded in the session; NaN = null."""
+def blocks(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, dict[str, Rows]]]:
+    """(first session, {name: [B, N]}) of each block of the sessions start … stop-1; NaN = null, or the stock didn't trade.
+
+    A session needs its own lookback alone.  The arrays are those of the next block too: copy what you keep.
+    """
+    columns = {name: values[:stop] for name, values in panel.columns.items()}
     alone = [factor for factor in factors if factor.fused is None]
-    found = {factor.name: np.empty(panel.axes.shape, np.float32) for factor in alone}
-    steps = track(range(0, len(panel.axes.dates), BLOCK), "factors")
-    for (lo, x_BFN), _ in zip(blocks([factor.expr for factor in alone], panel.columns), steps, strict=True):
-        for place, factor in enumerate(alone):
-            found[factor.name][lo : lo + len(x_BFN)] = x_BFN[:, place]
+    streams = [_computed(alone, columns, start)] if alone else []
     for fused in dict.fromkeys(factor.fused for factor in factors if factor.fused is not None):
-        found |= fused(panel.columns, [factor.name for factor in factors if factor.fused is fused])
-    for values in found.values():
-        values[~panel.trading] = np.nan
-    return {factor.name: found[factor.name] for factor in factors}
+        streams.append(fused(columns, [factor.name for factor in factors if factor.fused is fused], start, BLOCK))
+    for parts in zip(*streams, strict=True):
+        lo, found = parts[0][0], {name: rows for _, part in parts for name, rows in part.items()}
+        for rows in found.values():
+            rows[~panel.trading[lo : lo + len(rows)]] = np.nan
+        yield lo, {factor.name: found[factor.name] for factor in factors}
 
 
-def session(factors: Sequence[Factor], panel: Panel, row: int) -> dict[str, NDArray[np.float32]]:
-    """{name: [N]} of one session, out of its own lookback; NaN = null, or the stock didn't trade."""
-    return {name: found[row] for name, found in values(factors, panel).items()}
+def _computed(factors: Sequence[Factor], columns: Mapping[str, NDArray[np.float64]], start: int) -> Iterator[tuple[int, dict[str, Rows]]]:
+    for lo, x_BFN in compute.blocks([factor.expr for factor in factors], columns, start=start, size=BLOCK):
+        yield lo, {factor.name: x_BFN[:, place] for place, factor in enumerate(factors)}
+
+
+def values(factors: Sequence[Factor], panel: Panel) -> dict[str, Rows]:
+    """{name: [D, N]} of each factor over all sessions."""
+    found = {factor.name: np.empty(panel.axes.shape, np.float32) for factor in factors}
+    for lo, block in blocks(factors, panel):
+        for name, rows in block.items():
+            found[name][lo : lo + len(rows)] = rows
+    return found
+
+
+def session(factors: Sequence[Factor], panel: Panel, row: int) -> dict[str, Rows]:
+    """{name: [N]} of one session."""
+    return {name: rows[0] for _, block in blocks(factors, panel, start=row, stop=row + 1) for name, rows in block.items()}
 
 
 def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
@@ -58,12 +76,9 @@ def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int
     """
     if not factors:
         raise KestrelError("None of the factors can be fed by this lake. See what each one needs: kestrel factors list")
-    found = values(factors, panel)
-    end = len(panel.axes.dates) if stop is None else stop
-    for lo in range(start, end, BLOCK):
-        part = slice(lo, min(lo + BLOCK, end))
-        axes = Axes(panel.axes.dates[part], panel.axes.symbols)
-        yield to_frame({name: rows[part] for name, rows in found.items()}, panel.trading[part], axes)
+    for lo, block in blocks(factors, panel, start=start, stop=stop):
+        part = slice(lo, lo + len(next(iter(block.values()))))
+        yield to_frame(block, panel.trading[part], Axes(panel.axes.dates[part], panel.axes.symbols))
 
 
 def key(factors: Sequence[Factor], versions: Mapping[str, int]) -> str:

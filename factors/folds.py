@@ -97,9 +97,7 @@ def _begin(kind: int, x: Floats, y: Floats, side: float, trend: bool, parts: Flo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _merge(
-    kind: int, new: Floats, a: int, old: Floats, b: int, rows: int, way: int, ahead: int, span: int, rule: float, fade: float
-) -> None:
+def _merge(kind: int, new: Floats, a: int, old: Floats, b: int, rows: int, way: int, ahead: int, span: int, rule: float, fade: float) -> None:
     """Newer parts, of `ahead` sessions, become themselves and the older ones, of `span` sessions: rows from a and b on, up or down."""
     if kind == SUM:
         for i in range(rows):

@@ -1,6 +1,6 @@
 """The registry: every factor by name, with its family, its paragraph and its expression."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import cleandoc
@@ -20,8 +20,8 @@ SETS = {
     "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
 }
 
-# Values [D, N] of the factors named, out of the panel's columns: one kernel for many expressions.
-Fused = Callable[[Mapping[str, NDArray[np.float64]], Sequence[str]], dict[str, NDArray[np.float32]]]
+# One kernel for many expressions: (first session, {name: [B, N]}) of the factors named, from a session on in blocks of so many.
+Fused = Callable[[Mapping[str, NDArray[np.float64]], Sequence[str], int, int], Iterator[tuple[int, dict[str, NDArray[np.float32]]]]]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How the features of Alpha158 are registered: under Qlib's names, each as an expression, with one kernel for the values of all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,12 @@ from factors.registry import register
 Floats = NDArray[np.float64]
 
 
-def fused(columns: Mapping[str, Floats], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """{name: [D, N]} of these features out of the kernel, block by block."""
-    shape = columns["close"].shape
-    given = (columns.get(name, np.full(shape, np.nan)) for name in Columns._fields)
-    found = {name: np.empty(shape, np.float32) for name in names}
-    for lo, x_BFN in blocks(Columns(*(np.ascontiguousarray(values, dtype=np.float64) for values in given))):
-        for name in names:
-            found[name][lo : lo + len(x_BFN)] = x_BFN[:, NAMES.index(name)]
-    return found
+def fused(columns: Mapping[str, Floats], names: Sequence[str], start: int, size: int) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
+    """(first session, {name: [B, N]}) of these features out of the kernel, block by block."""
+    nothing = np.full(columns["close"].shape, np.nan)
+    given = Columns(*(np.ascontiguousarray(columns.get(name, nothing), dtype=np.float64) for name in Columns._fields))
+    for lo, x_BFN in blocks(given, start=start, size=size):
+        yield lo, {name: x_BFN[:, NAMES.index(name)] for name in names}
 
 
 def feature(define: Callable[[], Expr]) -> Callable[[], Expr]:

@@ -6,13 +6,18 @@ import pytest
 
 from data.errors import KestrelError
 from data.panel import to_panel
-from factors.build import build, choose, key, values
+from factors.build import BLOCK, choose, frames, key, session, values
 from factors.compute import Computer
 from factors.expressions import column
 from factors.panel import Panel, build_panel
 from factors.registry import Factor, select
 
 Tables = dict[str, pl.DataFrame]
+
+
+def build(factors: list[Factor], panel: Panel) -> pl.DataFrame:
+    """The whole table."""
+    return pl.concat(frames(factors, panel))
 
 
 def test_a_whole_market_feeds_every_factor(panel: Panel) -> None:
@@ -84,3 +89,14 @@ def test_the_key_changes_with_definitions_and_versions_alone() -> None:
     assert key(factors, {**versions, "bars": 4}) != same
     assert key([replace(factors[0], expr=factors[1].expr), factors[1]], versions) != same
     assert key([replace(factors[0], about="another paragraph"), factors[1]], versions) == same
+
+
+def test_sessions_built_by_themselves_are_those_of_the_whole_table(panel: Panel) -> None:
+    factors = select(sets=["library", "alpha158"])
+    whole = build(factors, panel)
+    start = len(panel.axes.dates) - BLOCK - 30
+    for stop in (None, start + 1, start + BLOCK + 3):
+        days = panel.axes.dates[start:stop]
+        assert pl.concat(frames(factors, panel, start=start, stop=stop)).equals(whole.filter(pl.col("date").is_in(days)))
+    last = session(factors, panel, len(panel.axes.dates) - 1)
+    assert all(np.array_equal(found[-1], last[name], equal_nan=True) for name, found in values(factors, panel).items())

@@ -94,8 +94,8 @@ def test_a_new_factor_alone_is_computed_and_one_that_is_gone_leaves(lake: Lake, 
     before = lake.read("factors")
     register("mine", "mine", "My own.", ts_mean(returns(), 7))
     computed: list[str] = []
-    values = build.build.values
-    monkeypatch.setattr(build.build, "values", lambda factors, panel: computed.extend(one.name for one in factors) or values(factors, panel))
+    blocks = build.build.blocks
+    monkeypatch.setattr(build.build, "blocks", lambda factors, *a, **b: computed.extend(one.name for one in factors) or blocks(factors, *a, **b))
     _, work = build_factors(lake)
     assert (work.fresh, work.since, set(computed)) == (["mine"], None, {"mine"})
     assert lake.read("factors").drop("mine").equals(before)
