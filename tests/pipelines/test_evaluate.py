@@ -40,7 +40,10 @@ def test_rows_come_best_first_with_a_page_and_its_numbers(desk: Path, lake: Lake
     assert {f"rank_ic_{horizon}" for horizon in HORIZONS if horizon != 5} <= found.rows[0].keys()
     numbers = json.loads(found.page.with_suffix(".json").read_text(encoding="utf-8"))
     assert [row["factor"] for row in numbers["summary"]] == [row["factor"] for row in found.rows]
-    assert numbers["factors"]["reversal_20"]["horizons"][2]["rank_ic"] == found.rows[[row["factor"] for row in found.rows].index("reversal_20")]["rank_ic"]
+    assert (
+        numbers["factors"]["reversal_20"]["horizons"][2]["rank_ic"]
+        == found.rows[[row["factor"] for row in found.rows].index("reversal_20")]["rank_ic"]
+    )
     assert len(numbers["factors"]["reversal_20"]["rank_ic"]) == len(numbers["date"])
     assert numbers["tries"] == found.tries == 2
 
