@@ -18,6 +18,7 @@ SETS = {
     # and families that users add
     "library": (*(f"factors.{family}" for family in FAMILIES), "factors.trade", "factors.volatility", "factors.liquidity"),
     "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
+    "alpha101": tuple(f"factors.alpha101.{quarter}" for quarter in ("first", "second", "third", "fourth")),
 }
 
 # Values [D, N] of the factors named, out of the panel's columns: one kernel for many expressions.
