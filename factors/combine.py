@@ -107,16 +107,36 @@ def walk(ic_DF: Floats, settings: CombineSettings, *, reach: int) -> Floats:
     return weights_DF
 
 
-def combine(values: Mapping[str, NDArray[np.floating]], weights_DF: Floats, present_DN: NDArray[np.bool_], *, track: Track = silent) -> Floats:
+class Mixture:
+    """A weighted sum of factors that grows one factor at a time, so that never more than one need be in memory."""
+
+    def __init__(self, weights_DF: Floats, present_DN: NDArray[np.bool_]) -> None:
+        """Weights [D, F], or [F] for all sessions, of factors that come in this order; the stocks that each session ranks."""
+        self.weights_DF, self.present_DN = np.broadcast_to(weights_DF, (len(present_DN), np.shape(weights_DF)[-1])), present_DN
+        self.total_DN, self.seen_DN = np.zeros(present_DN.shape), np.zeros(present_DN.shape, dtype=bool)
+        self.factors = 0
+
+    def add(self, values_DN: NDArray[np.floating]) -> None:
+        """Add the next factor's normal scores, times its weights."""
+        scores_DN = rank_gauss(np.where(self.present_DN, values_DN, np.nan))
+        weight_D1 = self.weights_DF[:, self.factors, None]
+        known_DN = np.isfinite(scores_DN) & (weight_D1 != 0)
+        self.total_DN += np.where(known_DN, scores_DN, 0.0) * weight_D1
+        self.seen_DN |= known_DN
+        self.factors += 1
+
+    @property
+    def values_DN(self) -> Floats:
+        """The sum of what was added; NaN where a stock had none of the factors that weigh, and where nobody knows the weights."""
+        return np.where(self.seen_DN, self.total_DN, np.nan)
+
+
+def combine(values: Mapping[str, NDArray[np.floating]], weights_DF: Floats, present_DN: NDArray[np.bool_]) -> Floats:
     """The weighted sum of the factors' normal scores among the stocks present in each session, [D, N]; factors as in the weights' columns.
 
-    A factor that a stock lacks counts as its session's mean, 0.  NaN where a stock lacks every factor that weighs, and without weights.
+    weights_DF: [D, F] as `walk` gives them, or [F] as `weigh` does.  A factor that a stock lacks counts as its session's mean, 0.
     """
-    total, seen = np.zeros(present_DN.shape), np.zeros(present_DN.shape, dtype=bool)
-    for place, name in enumerate(track(list(values), "combine")):
-        scores = rank_gauss(np.where(present_DN, values[name], np.nan))
-        weight_D1 = weights_DF[:, place, None]
-        known = np.isfinite(scores) & (weight_D1 != 0)
-        total += np.where(known, scores, 0.0) * weight_D1
-        seen |= known
-    return np.where(seen, total, np.nan)
+    mixture = Mixture(weights_DF, present_DN)
+    for panel in values.values():
+        mixture.add(panel)
+    return mixture.values_DN

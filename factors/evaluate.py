@@ -189,7 +189,8 @@ class Judge:
         if self.around.groups_DN is None:
             return styles, closest, {}, float("nan")
         tilt_G, share = industry_tilts(ranks_SN, self.around.groups_DN[self.sampled], len(self.around.industries))
-        return styles, closest, dict(zip(self.around.industries, tilt_G.tolist(), strict=True)), share
+        tilts = zip(self.around.industries, tilt_G.tolist(), strict=True)
+        return styles, closest, {industry: tilt for industry, tilt in tilts if np.isfinite(tilt)}, share
 
     def _ranks(self, factors: Mapping[str, Floats]) -> Floats | None:
         """Centred ranks of other factors among the stocks present in the sampled sessions, [S, B, N]."""

@@ -12,6 +12,7 @@ from data.panel import Floats
 from factors.judge import FEWEST
 from factors.ranks import centred_ranks
 
+SMALLEST = 5  # stocks of an industry whose tilt is told
 DEVIATION = 12**-0.5  # of ranks spread evenly over (-0.5, 0.5)
 
 
@@ -50,9 +51,10 @@ def ranked(values: Mapping[str, NDArray[np.floating]]) -> Floats:
 def industry_tilts(ranks_SN: Floats, groups_SN: NDArray[np.int64], groups: int) -> tuple[Floats, float]:
     """(mean rank of each industry in deviations [G], share of the ranks' variance that lies between industries), means over the sessions.
 
-    groups_SN: industry numbers, -1 = unknown, left out.  NaN for an industry that never has a stock.
+    groups_SN: industry numbers, -1 = unknown, left out.  NaN for an industry that has fewer than SMALLEST stocks a session, which would be
+    told of its stocks.
     """
-    tilts, shares = [], []
+    tilts, counts, shares = [], [], []
     for ranks_N, groups_N in zip(ranks_SN, groups_SN, strict=True):
         known = np.isfinite(ranks_N) & (groups_N >= 0)
         if known.sum() < FEWEST:
@@ -60,10 +62,12 @@ def industry_tilts(ranks_SN: Floats, groups_SN: NDArray[np.int64], groups: int) 
         ranks, industry = ranks_N[known] - ranks_N[known].mean(), groups_N[known]
         count_G = np.bincount(industry, minlength=groups)
         mean_G = np.bincount(industry, weights=ranks, minlength=groups) / np.maximum(count_G, 1)
-        tilts.append(np.where(count_G > 0, mean_G / DEVIATION, np.nan))
+        tilts.append(mean_G / DEVIATION)
+        counts.append(count_G)
         shares.append(float((count_G * mean_G**2).sum() / max((ranks**2).sum(), 1e-12)))
     if not tilts:
         return np.full(groups, np.nan), float("nan")
-    found_SG = np.stack(tilts)
-    count_G = np.isfinite(found_SG).sum(axis=0)
-    return np.where(count_G > 0, np.nansum(found_SG, axis=0) / np.maximum(count_G, 1), np.nan), float(np.mean(shares))
+    tilt_SG, count_SG = np.stack(tilts), np.stack(counts)
+    there_G = (count_SG > 0).sum(axis=0)
+    mean_G = tilt_SG.sum(axis=0) / np.maximum(there_G, 1)  # an absent industry's tilt is 0
+    return np.where(count_SG.mean(axis=0) >= SMALLEST, mean_G, np.nan), float(np.mean(shares))

@@ -149,6 +149,12 @@ class Expr:
     def __lt__(self, other: "Expr | float") -> "Expr":
         return binary("lt", self, other)
 
+    def __ge__(self, other: "Expr | float") -> "Expr":
+        return binary("ge", self, other)
+
+    def __le__(self, other: "Expr | float") -> "Expr":
+        return binary("le", self, other)
+
     def __neg__(self) -> "Expr":
         return Expr("neg", (self,), scale=None if self.scale is None else Scale(self.scale.power, -self.scale.shift))
 
@@ -183,7 +189,7 @@ def _binary_scale(op: str, left: Expr, right: Expr) -> Scale | None:
                 return Scale(shift=a.shift * float(right.params[0]) ** sign)
             return Scale(shift=b.shift * float(left.params[0])) if left.op == "constant" and op == "mul" else None
         return Scale(power=a.power + sign * b.power)
-    if op in ("gt", "lt"):
+    if op in ("gt", "lt", "ge", "le"):
         return Scale() if a == b or (_is_zero(right) and not shifted) else None
     if shifted:
         return Scale(shift=a.shift + (b.shift if op == "add" else -b.shift)) if a.power == b.power == 0 else None

@@ -4,7 +4,7 @@ A window of n counts sessions of the calendar, the current one included.  Null (
 null where fewer than half of the n sessions (or than `least`) hold a value.  Ties get the mean of their ranks.  No operator sees a later session.
 """
 
-from factors.expressions import Expr, Scale, column
+from factors.expressions import Expr, Scale, column, constant
 
 open_ = column("open")
 high = column("high")
@@ -61,6 +61,34 @@ def where(condition: Expr, then: Expr) -> Expr:
     return Expr("where", (condition, then), scale=then.scale if unmoved else None)
 
 
+def select(condition: Expr, then: Expr | float, other: Expr | float) -> Expr:
+    """`then` where the condition is true, `other` where it isn't; null where the condition or the one chosen is."""
+    one, two = (value if isinstance(value, Expr) else constant(value) for value in (then, other))
+    unmoved = condition.scale is not None and condition.scale.invariant and one.scale == two.scale
+    return Expr("select", (condition, one, two), scale=one.scale if unmoved else None)
+
+
+def power(x: Expr, exponent: Expr | float) -> Expr:
+    """X to a power; null where that is no real number."""
+    return _power("power", x, exponent)
+
+
+def signed_power(x: Expr, exponent: Expr | float) -> Expr:
+    """|x| to a power, with the sign of x."""
+    return _power("signed_power", x, exponent)
+
+
+def _power(op: str, x: Expr, exponent: Expr | float) -> Expr:
+    y = exponent if isinstance(exponent, Expr) else constant(exponent)
+    if x.scale is None or x.scale.shift or y.scale is None:
+        scale = None
+    elif y.op == "constant":
+        scale = Scale(power=x.scale.power * float(y.params[0]))
+    else:
+        scale = Scale() if x.scale.invariant and y.scale.invariant else None
+    return Expr(op, (x, y), scale=scale)
+
+
 def fill(x: Expr, value: float) -> Expr:
     """X with nulls replaced by a number that means 'none'; for counts, never for prices."""
     unmoved = x.scale is not None and (x.scale.invariant or (value == 0 and not x.scale.shift))
@@ -88,6 +116,11 @@ def ts_mean(x: Expr, n: int, *, least: int | None = None) -> Expr:
 def ts_sum(x: Expr, n: int, *, least: int | None = None) -> Expr:
     """Sum of the last n sessions."""
     return _window("ts_sum", x, n, scale=x.scale if x.scale is None or not x.scale.shift else None, least=least)
+
+
+def ts_product(x: Expr, n: int, *, least: int | None = None) -> Expr:
+    """Product of the last n sessions."""
+    return _window("ts_product", x, n, scale=_level(x), least=least)
 
 
 def ts_std(x: Expr, n: int, *, least: int | None = None) -> Expr:
@@ -138,6 +171,13 @@ def ts_quantile(x: Expr, n: int, share: float, *, least: int | None = None) -> E
 def ts_corr(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
     """Pearson correlation over the sessions of the last n that have both; null without spread in either."""
     return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y), least=_three(n, least))
+
+
+def ts_cov(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
+    """Sample covariance over the sessions of the last n that have both."""
+    a, b = _spread(x), _spread(y)
+    scale = None if a is None or b is None else Scale(power=a.power + b.power)
+    return _window("ts_cov", x, n, other=y, scale=scale, least=_three(n, least))
 
 
 def ts_beta(y: Expr, x: Expr, n: int, *, least: int | None = None) -> Expr:
@@ -196,6 +236,11 @@ def cs_rank(x: Expr) -> Expr:
 def cs_z_score(x: Expr) -> Expr:
     """Distance from the session's mean in standard deviations."""
     return Expr("cs_z_score", (x,), scale=_level(x))
+
+
+def cs_scale(x: Expr, total: float = 1) -> Expr:
+    """X so that its magnitudes add up to `total` over the session; null where all are 0."""
+    return Expr("cs_scale", (x,), (float(total),), scale=_level(x))
 
 
 def cs_mean(x: Expr) -> Expr:

@@ -18,6 +18,7 @@ SETS = {
     # and families that users add
     "library": (*(f"factors.{family}" for family in FAMILIES), "factors.trade", "factors.volatility", "factors.liquidity"),
     "alpha158": ("factors.alpha158.candle", "factors.alpha158.rolling"),
+    "alpha101": tuple(f"factors.alpha101.{quarter}" for quarter in ("first", "second", "third", "fourth")),
 }
 
 # One kernel for many expressions: (first session, {name: [B, N]}) of the factors named, from a session on in blocks of so many.

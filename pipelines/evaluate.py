@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from data.lake import Lake
+from data.panel import Floats
 from data.progress import Track, silent
 from factors.build import choose
-from factors.combine import CombineSettings, Weighing, combine, daily_rank_ics, walk
+from factors.combine import CombineSettings, Mixture, Weighing, daily_rank_ics, walk
 from factors.evaluate import EvaluateSettings, Evaluation, Judge
 from factors.panel import build_panel
 from factors.prove import Breach, prove
@@ -72,7 +73,8 @@ def evaluate(
     here = ground(lake, config, settings, **days, entry=entry, past=bool(combined))
     cleaning = config.factors.clean.model_copy(update={"neutralise": tuple(neutral)})
     values = Columns(lake, wanted, here.axes, cleaning)
-    made = f"{key[:10]}:{','.join(neutral)}" + (f":{entry}" if entry and entry != config.labels.entry else "")
+    other = {"entry": here.entry} | cleaning.model_dump(exclude={"neutralise"}, exclude_defaults=True)
+    made = f"{key[:10]}:{','.join(neutral)}:{digest(other)}"
     return judge(values, here, config, {name: f"{name}:{made}" for name in wanted}, combined=combined, top=top, settings=settings, track=track)
 
 
@@ -91,29 +93,35 @@ def judge(
 
     ideas: what the ledger calls each; the same name again is the same try.  A factor is asked for again where it is combined.
     """
-    settings = settings or EvaluateSettings()
-    part = here.judged
-    mixed = mixtures(values, here, settings, combined, track=track)
-    judged = Judge(here.y_DNH[part], HORIZONS, here.present_DN[part], here.dates, around=here.around, settings=settings)
-    sheets = {name: judged((mixed if name in mixed else values)[name][part], name) for name in track([*values, *mixed], "evaluate")}
+    settings, part = settings or EvaluateSettings(), here.judged
+    weights = weighed(values, here, settings, combined, track=track)
+    present_DN = here.present_DN[part]
+    mixtures = {f"combined:{way}": Mixture(weights_DF[part], present_DN) for way, weights_DF in weights.items()}
+    judged = Judge(here.y_DNH[part], HORIZONS, present_DN, here.dates, around=here.around, settings=settings)
+    sheets = {}
+    for name in track(list(values), "evaluate"):
+        values_DN = values[name][part]
+        sheets[name] = judged(values_DN, name)
+        for mixture in mixtures.values():
+            mixture.add(values_DN)
+    sheets |= {name: judged(mixture.values_DN, name) for name, mixture in mixtures.items()}
     found = Evaluation(here.dates, settings, sheets)
-    ideas = {**ideas, **{name: f"{name}:{digest(dict(ideas))}" for name in mixed}}
+    ideas = {**ideas, **{name: f"{name}:{digest(dict(ideas))}" for name in mixtures}}
     rows, tries = counted(table(found), ideas, Ledger(Path(config.runs) / "ledger.db"), here)
     name = f"factors-{digest({'ideas': ideas, 'span': [here.dates[0], here.dates[-1]], 'settings': settings.model_dump()})}"
     page = write_sheet(Path(config.runs) / name, found, rows, tries=tries, remarks=here.remarks, top=top)
     return Judgement(rows, page, tries)
 
 
-def mixtures(
+def weighed(
     values: Mapping[str, NDArray[np.floating]], here: Ground, settings: EvaluateSettings, ways: Sequence[Weighing], *, track: Track = silent
-) -> dict[str, NDArray[np.floating]]:
-    """{"combined:way": [D, N]}: the factors weighed by what was known of their RankICs at each close, over all sessions of the ground."""
+) -> dict[Weighing, Floats]:
+    """{way: weights [D, F]} of the factors at each close of the ground, by their RankICs that were known by then."""
     if not ways:
         return {}
     y_DN = np.where(here.present_DN, here.y_DNH[..., HORIZONS.index(settings.main)], np.nan)
     ic_DF = daily_rank_ics(values, y_DN, track=track)
-    weights = {way: walk(ic_DF, CombineSettings(weighing=way), reach=here.reach) for way in ways}
-    return {f"combined:{way}": combine(values, weights_DF, here.present_DN, track=track) for way, weights_DF in weights.items()}
+    return {way: walk(ic_DF, CombineSettings(weighing=way), reach=here.reach) for way in ways}
 
 
 def table(found: Evaluation) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ class Ground:
     judged: slice
     present_DN: NDArray[np.bool_]
     y_DNH: NDArray[np.float32]
+    entry: str  # the price of the entry
     reach: int  # sessions from a close until the main horizon's return is known
     around: Surroundings  # of the judged sessions alone
     remarks: tuple[str, ...]
@@ -82,7 +83,9 @@ def ground(
     states = {name: inside_D[first:stop] for name, inside_D in regimes(_market(lake, config, panels, present_DN, whole)).items()}
     amount_DN = trailing_mean(np.where(trading_DN, panels["amount"], np.nan)[:, here_N], AMOUNT_WINDOW)[first:stop]
     around, remarks = _surroundings(lake, Axes(axes.dates[judged], axes.symbols), settings, amount_DN, states)
-    return Ground(axes, judged, present_DN[rows, :][:, here_N], y_DNH[rows, :][:, here_N], judging.delay + settings.main, around, remarks)
+    return Ground(
+        axes, judged, present_DN[rows, :][:, here_N], y_DNH[rows, :][:, here_N], judging.entry, judging.delay + settings.main, around, remarks
+    )
 
 
 def trailing_mean(values_DN: Floats, window: int) -> Floats:

@@ -7,13 +7,13 @@ from itertools import groupby
 
 import numpy as np
 
-from backtest.report.traces import ACCENT, COOL, GREY, INK, SLATE, Figure, bar, bars, days, figure, line, numbers
+from backtest.report.traces import ACCENT, COOL, GREY, INK, Figure, bar, bars, days, figure, line, numbers
 from data.panel import Floats
 from factors.quantiles import column_means
 
 POINTS = 400  # of a line over time: more than a screen resolves, and a page of many factors stays small
 INDUSTRIES = 7  # largest tilts up and down each that are named
-PALETTE = (ACCENT, INK, COOL, "#d9776f", SLATE, "#7c9a92", "#c9a227", GREY, "#8e6c8a", "#a9b4c0")
+PALETTE = (ACCENT, INK, "#7c9a92", "#c9a227", COOL, "#d9776f", "#8e6c8a", GREY)
 SMALL = 200  # height of the small plots
 
 
@@ -63,7 +63,9 @@ def quantile_bars(returns_DQ: Floats) -> Figure:
     """Mean return of each quantile over a holding period, less the mean of all."""
     means = column_means(returns_DQ)
     names = [str(q + 1) for q in range(len(means))]
-    return bars(names, (means - np.nanmean(means)).tolist(), ".2%", "quantile, lowest values first", [*[GREY] * (len(names) - 1), ACCENT])
+    return bars(
+        names, (means - column_means(means[:, None])[0]).tolist(), ".2%", "quantile, lowest values first", [*[GREY] * (len(names) - 1), ACCENT]
+    )
 
 
 def quantile_curves(dates: Sequence[date], returns_DQ: Floats, horizon: int) -> Figure:

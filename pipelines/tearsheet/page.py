@@ -52,7 +52,7 @@ def _summary(rows: Sequence[Row], linked: int) -> Card:
         cells = "".join(f"<td>{_cell(row, key, pattern)}</td>" for _, key, pattern in COLUMNS)
         link = f'<a href="#factor{place}">{name}</a>' if place < linked else name
         body.append(f'<tr><td class="text">{link}</td>{cells}<td class="text">{escape(row["closest"])}</td></tr>')
-    html = f'<div class="scroll tall"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    html = f'<div class="scroll tall"><table class="dense"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
     note = "by |RankIC|; p for all tries; spread of the outer quantiles a holding period; half-life in sessions; capacity in millions of CNY"
     return Card("All factors", note, html=html, wide=True)
 
@@ -61,6 +61,8 @@ def _cell(row: Row, key: str, pattern: str) -> str:
     value = float(row[key])
     if np.isposinf(value):
         return "∞"
+    if key.startswith("p_") and value < 0.0005:
+        return "< .001"
     return form(value / 1e6 if key == "capacity" else value, pattern)
 
 
@@ -76,7 +78,7 @@ def _sheet(found: Evaluation, row: Row, place: int) -> list[Card]:
     shown = [
         ("RankIC", form(row["rank_ic"], "+.4f")),
         ("t, Newey-West", form(row["t"], "+.2f")),
-        ("p for all tries", form(row["p_by"], ".3f")),
+        ("p for all tries", _cell(row, "p_by", ".3f")),
         ("Spread a period", form(row["spread"], "+.2%")),
         ("net of costs", form(row["spread_net"], "+.2%")),
         ("Capacity, CNY m", _cell(row, "capacity", ",.0f")),

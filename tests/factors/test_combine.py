@@ -115,7 +115,9 @@ def test_a_combination_is_the_weighted_sum_of_normal_scores_of_those_present() -
     assert found[0, 1] == pytest.approx(0.25 * a[1])
     assert found[0, 2:] == pytest.approx(0.25 * a[2:] - 0.75 * b[2:])
     assert np.isnan(found[1]).all()
-    assert np.isnan(combine(values, np.array([[0.5, 0.5], [0.5, 0.5]]), present)[1, 3])
+    fixed = combine(values, np.array([0.5, 0.5]), present)
+    assert np.isnan(fixed[1, 3])
+    assert np.array_equal(fixed, combine(values, np.full((2, 2), 0.5), present), equal_nan=True)
 
 
 def test_good_factors_together_foretell_better_than_each() -> None:

@@ -41,12 +41,19 @@ def test_an_industry_on_top_has_a_high_mean_rank_and_a_large_share_of_the_varian
     assert share == pytest.approx(0.0625 / ranks.var())
 
 
+def test_an_industry_of_a_few_stocks_is_not_told_of() -> None:
+    ranks = centred_ranks(np.arange(20.0)[None, :])
+    tilt, _ = industry_tilts(ranks, np.array([[0] * 4 + [1] * 16]), 2)
+    assert np.isfinite(tilt).tolist() == [False, True]
+
+
 def test_unknown_industries_and_values_are_left_out() -> None:
     ranks = centred_ranks(np.random.default_rng(2).normal(size=(2, 30)))
     groups = np.random.default_rng(3).integers(0, 3, (2, 30))
     ranks[:, 25:], groups[:, 20:25] = NAN, -1
     whole = industry_tilts(ranks, groups, 3)
     part = industry_tilts(ranks[:, :20], groups[:, :20], 3)
-    assert whole[0] == pytest.approx(part[0])
+    assert whole[0] == pytest.approx(part[0], nan_ok=True)
+    assert np.isfinite(part[0]).sum() == 2
     assert whole[1] == pytest.approx(part[1])
     assert np.isnan(industry_tilts(ranks[:, :5], groups[:, :5], 3)[0]).all()

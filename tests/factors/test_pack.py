@@ -14,9 +14,10 @@ from data.members import members_panel
 from data.panel import Floats, to_panels
 from factors.build import choose, values
 from factors.evaluate import evaluate
+from factors.expressions import COLUMNS as PANEL_COLUMNS
 from factors.judge import mean_rank_ic
 from factors.panel import TABLES, Panel, build_panel
-from factors.registry import select
+from factors.registry import Factor, select
 from models.labels import COLUMNS, LabelSettings, labels
 
 START, FIRST = date(2016, 10, 10), date(2017, 1, 1)  # room for windows of 60 sessions before the first session judged
@@ -87,10 +88,25 @@ def test_the_pack_feeds_dividend_yield_alone_of_the_value_family(pack_lake: Lake
     assert choice.unavailable["news_score"] == "needs news_scores"
 
 
+def beyond(factor: Factor) -> bool:
+    """Whether a factor needs reports or industries as of the date, which no file of the pack holds."""
+    tables = {PANEL_COLUMNS[name][0].split(".")[0].split(" ")[0] for name in factor.expr.needs}
+    return bool(tables & {"reports", "industries"}) or "total_shares" in factor.expr.needs
+
+
+def test_the_industries_of_a_later_snapshot_are_offered_to_no_factor(pack_lake: Lake) -> None:
+    tables = {name: pack_lake.read(name) for name in ("calendar", "industries")} | {"bars": pack_lake.read("bars", start=date(2020, 8, 1))}
+    assert tables["industries"].height > 5000
+    choice = choose(select(), build_panel(tables), pack_lake.price_basis)
+    assert choice.unavailable["industry_momentum"] == "needs industries as of the date"
+    assert not any("industry" in factor.expr.needs for factor in choice.available)
+
+
 def test_three_hundred_large_stocks_feed_the_value_family(imported: Callable[[str], Lake]) -> None:
     lake = imported("pack_hs300")
     panel = build_panel({name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)})
-    family = [factor for factor in select() if factor.family == "value"]
+    family = [factor for factor in select() if factor.family == "value" and not beyond(factor)]
+    assert len(family) == 10
     assert choose(family, panel, lake.price_basis).available == family
     found = values(family, panel)
     day = panel.axes.index(date(2022, 6, 1))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from data.panel import Floats
@@ -278,3 +280,13 @@ def test_a_session_without_a_range_is_neither_bought_nor_sold(computed: Computed
     volume = np.ones((30, 1))
     assert computed(library()["chaikin_flow_20"].expr, high=flat, low=flat, close=flat, volume=volume)[-1, 0] == 0
     assert computed(library()["chaikin_flow_20"].expr, high=flat + 1, low=flat, close=flat + 1, volume=volume)[-1, 0] == 1
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_turned_returns_turn_what_is_signed_and_leave_what_is_not(computed: Computed, seed: int) -> None:
+    moves = np.random.default_rng(seed).normal(0, 0.02, (70, 2))
+    up, down = np.cumprod(1 + moves, axis=0), np.cumprod(1 - moves, axis=0)
+    for name, sign in (("skewness_60", -1), ("signed_variation_60", -1), ("kurtosis_60", 1), ("volatility_60", 1), ("still_days_60", 1)):
+        found, turned = (computed(library()[name].expr, last=price, close=price)[-1] for price in (up, down))
+        assert turned == pytest.approx(sign * found, abs=1e-9), name
