@@ -17,6 +17,7 @@ from factors.registry import Factor
 
 Rows = NDArray[np.float32]
 BLOCK = 128  # sessions computed and written at once
+FEW = 32  # of them where one session is wanted
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,18 @@ def choose(factors: Sequence[Factor], panel: Panel, price_basis: str) -> Choice:
     return Choice([factor for factor in factors if reasons[factor.name] is None], {name: reason for name, reason in reasons.items() if reason})
 
 
-def blocks(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, dict[str, Rows]]]:
+def blocks(
+    factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None, size: int = BLOCK
+) -> Iterator[tuple[int, dict[str, Rows]]]:
     """(first session, {name: [B, N]}) of each block of the sessions start … stop-1; NaN = null, or the stock didn't trade.
 
     A session needs its own lookback alone.  The arrays are those of the next block too: copy what you keep.
     """
     columns = {name: values[:stop] for name, values in panel.columns.items()}
     alone = [factor for factor in factors if factor.fused is None]
-    streams = [_computed(alone, columns, start)] if alone else []
+    streams = [_computed(alone, columns, start, size)] if alone else []
     for fused in dict.fromkeys(factor.fused for factor in factors if factor.fused is not None):
-        streams.append(fused(columns, [factor.name for factor in factors if factor.fused is fused], start, BLOCK))
+        streams.append(fused(columns, [factor.name for factor in factors if factor.fused is fused], start, size))
     for parts in zip(*streams, strict=True):
         lo, found = parts[0][0], {name: rows for _, part in parts for name, rows in part.items()}
         for rows in found.values():
@@ -50,8 +53,8 @@ def blocks(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int
         yield lo, {factor.name: found[factor.name] for factor in factors}
 
 
-def _computed(factors: Sequence[Factor], columns: Mapping[str, NDArray[np.float64]], start: int) -> Iterator[tuple[int, dict[str, Rows]]]:
-    for lo, x_BFN in compute.blocks([factor.expr for factor in factors], columns, start=start, size=BLOCK):
+def _computed(factors: Sequence[Factor], columns: Mapping[str, NDArray[np.float64]], start: int, size: int) -> Iterator[tuple[int, dict[str, Rows]]]:
+    for lo, x_BFN in compute.blocks([factor.expr for factor in factors], columns, start=start, size=size):
         yield lo, {factor.name: x_BFN[:, place] for place, factor in enumerate(factors)}
 
 
@@ -65,8 +68,13 @@ def values(factors: Sequence[Factor], panel: Panel) -> dict[str, Rows]:
 
 
 def session(factors: Sequence[Factor], panel: Panel, row: int) -> dict[str, Rows]:
-    """{name: [N]} of one session."""
-    return {name: rows[0] for _, block in blocks(factors, panel, start=row, stop=row + 1) for name, rows in block.items()}
+    """{name: [N]} of one session.
+
+    Later sessions are there to be seen, as they are when a table is built: the proof shows that nobody looks.
+    """
+    for _, found in blocks(factors, panel, start=row, size=FEW):
+        return {name: rows[0] for name, rows in found.items()}
+    return {}
 
 
 def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
