@@ -69,12 +69,27 @@ def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool =
     """
     if name in _REGISTRY and _REGISTRY[name].expr != expr:
         raise KestrelError(f"A factor named {name} exists already: {_REGISTRY[name].expr}. Rename yours.")
-    if not raw_only and (expr.scale is None or not expr.scale.invariant):
+    if not raw_only:
+        _refuse_level(f"Factor {name} = {expr}", expr)
+    _REGISTRY[name] = Factor(name, family, cleandoc(about), expr, raw_only, fused)
+
+
+def quickly(expr: Expr, price_basis: str) -> Factor:
+    """An expression as a factor under its own definition, for a quick look; raises KestrelError as `register` does.
+
+    Where prices are as traded their level is known, so an expression may depend on it there.
+    """
+    if price_basis == "adjusted":
+        _refuse_level(str(expr), expr)
+    return Factor(str(expr), "quick", "", expr)
+
+
+def _refuse_level(what: str, expr: Expr) -> None:
+    if expr.scale is None or not expr.scale.invariant:
         raise KestrelError(
-            f"Factor {name} = {expr} moves when a stock's price history is multiplied by a constant: it depends on the price level, or "
+            f"{what} moves when a stock's price history is multiplied by a constant: it depends on the price level, or "
             "mixes adjusted columns with raw ones. Divide by a price of the same stock, or declare it raw_only."
         )
-    _REGISTRY[name] = Factor(name, family, cleandoc(about), expr, raw_only, fused)
 
 
 def library(sets: Iterable[str] = ("library",)) -> dict[str, Factor]:

@@ -1,5 +1,6 @@
-"""Evaluate and prove factors on a lake: rows for the terminal, a tear sheet as one HTML page and JSON."""
+"""Evaluate factors of a lake: rows for the terminal, a tear sheet as one HTML page and JSON."""
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,20 +12,23 @@ from numpy.typing import NDArray
 
 from data.errors import KestrelError
 from data.lake import Lake
-from data.panel import Floats
+from data.panel import Axes, Floats
 from data.progress import Track, silent
 from factors.build import choose
+from factors.build import values as computed
+from factors.clean import CleanSettings
 from factors.combine import CombineSettings, Mixture, Weighing, daily_rank_ics, walk
 from factors.evaluate import EvaluateSettings, Evaluation, Judge
+from factors.expressions import Expr
+from factors.formula import parse
 from factors.panel import build_panel
-from factors.prove import Breach, prove
-from factors.registry import select
+from factors.registry import quickly, select
 from factors.trials import benjamini_yekutieli, bonferroni, holm
 from pipelines.build import current_factors, tables_of
 from pipelines.config import Config
 from pipelines.ground import HORIZONS, Columns, Ground, ground
 from pipelines.ledger import Ledger
-from pipelines.prepare import chosen_names, digest
+from pipelines.prepare import Cleaner, chosen_names, digest
 from pipelines.tearsheet.document import write_sheet
 
 FACTOR = "factor"  # what the ledger calls these ideas
@@ -47,6 +51,7 @@ def evaluate(
     config: Config,
     names: Sequence[str] = (),
     *,
+    texts: Sequence[str] = (),
     start: datetime | None = None,
     end: datetime | None = None,
     neutral: Sequence[str] = (),
@@ -58,13 +63,15 @@ def evaluate(
 ) -> Judgement:
     """Judge factors of the lake's table (none named: all that models read) and write their tear sheet.
 
-    neutral: factors and "industry" that they are made neutral to first.  combined: ways to weigh them into one more factor each.
-    cost: of a trade, a fraction a side.  top: how many of the strongest get a sheet of their own on the page.  Raises KestrelError for
-    factors or sessions that the lake hasn't got.
+    texts: expressions to judge too, as a user writes them (factors/formula.py); with them and no names, they alone.  neutral: factors and
+    "industry" that they are made neutral to first.  combined: ways to weigh them into one more factor each.  cost: of a trade, a fraction
+    a side.  top: how many of the strongest get a sheet of their own on the page.  Raises KestrelError for factors or sessions that the
+    lake hasn't got.
     """
     key = current_factors(lake)
     there = [name for name in lake.scan("factors").collect_schema().names() if name not in ("date", "symbol")]
-    wanted = [factor.name for factor in select(names)] if names else chosen_names(config, there)
+    written = [parse(text) for text in texts]
+    wanted = [factor.name for factor in select(names)] if names else [] if written else chosen_names(config, there)
     missing = [name for name in wanted if name not in there]
     if missing:
         raise KestrelError(f"This lake has no {', '.join(missing)}. What each factor needs: kestrel factors list")
@@ -72,10 +79,28 @@ def evaluate(
     days = {"start": start.date() if start else None, "end": end.date() if end else None}
     here = ground(lake, config, settings, **days, entry=entry, past=bool(combined))
     cleaning = config.factors.clean.model_copy(update={"neutralise": tuple(neutral)})
-    values = Columns(lake, wanted, here.axes, cleaning)
+    values = ChainMap(quick(lake, written, here.axes, cleaning), Columns(lake, wanted, here.axes, cleaning))  # type: ignore[arg-type]
     other = {"entry": here.entry} | cleaning.model_dump(exclude={"neutralise"}, exclude_defaults=True)
     made = f"{key[:10]}:{','.join(neutral)}:{digest(other)}"
-    return judge(values, here, config, {name: f"{name}:{made}" for name in wanted}, combined=combined, top=top, settings=settings, track=track)
+    return judge(values, here, config, {name: f"{name}:{made}" for name in values}, combined=combined, top=top, settings=settings, track=track)
+
+
+def quick(lake: Lake, expressions: Sequence[Expr], axes: Axes, cleaning: CleanSettings) -> dict[str, NDArray[np.floating]]:
+    """{definition: [D, N]} of expressions, computed over the lake's whole history and cleaned as its factors are.
+
+    Raises KestrelError for one that the registry would refuse, or that the lake can't feed.
+    """
+    if not expressions:
+        return {}
+    panel = build_panel(tables_of(lake))
+    factors = [quickly(expr, lake.price_basis) for expr in expressions]
+    refused = choose(factors, panel, lake.price_basis).unavailable
+    if refused:
+        raise KestrelError("; ".join(f"{name} {why}" for name, why in refused.items()) + ". See: kestrel data show")
+    rows = slice(panel.axes.index(axes.dates[0]), panel.axes.index(axes.dates[-1]) + 1)
+    columns = np.searchsorted(np.array(panel.axes.symbols), np.array(axes.symbols))
+    found = {name: whole_DN[rows][:, columns] for name, whole_DN in computed(factors, panel).items()}
+    return found if cleaning.idle else {name: Cleaner(cleaning, lake, axes)(name, values) for name, values in found.items()}
 
 
 def judge(
@@ -151,13 +176,3 @@ def counted(rows: list[dict[str, Any]], ideas: Mapping[str, str], ledger: Ledger
     adjusted = {"p_bonferroni": bonferroni(p_K), "p_holm": holm(p_K), "p_by": benjamini_yekutieli(p_K)}
     found = [{**row, **{name: float(values[places[key]]) for name, values in adjusted.items()}} for row, key in zip(rows, own, strict=True)]
     return found, len(tries)
-
-
-def prove_on(lake: Lake, names: Sequence[str], dates: int, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[int, list[Breach]]:
-    """(factors proved, breaches) on this lake's tables, at sessions spread over its span."""
-    tables = tables_of(lake)
-    panel = build_panel(tables)
-    factors = choose(select(names or None, sets=sets), panel, lake.price_basis).available
-    sessions = panel.axes.dates
-    places = np.linspace(len(sessions) // 4, len(sessions) - 2, max(dates, 1)).astype(int)
-    return len(factors), prove(factors, tables, [sessions[place] for place in places], track=track)

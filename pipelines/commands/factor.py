@@ -71,6 +71,7 @@ def build_(shared: Context, file: Path | None) -> None:
 @command(factors, "evaluate")
 @click.argument("names", nargs=-1)
 @config_option
+@click.option("--expr", "texts", multiple=True, help="An expression to judge, such as 'rank(ts_corr(close, volume, 10))'; may be repeated.")
 @click.option("--start", type=DAY, help="First session; default the walk's first test date.")
 @click.option("--end", type=DAY, help="Last session.")
 @click.option("--neutral", multiple=True, metavar="NAME", help="Neutralise first: industry, or a factor such as log_float_cap; may be repeated.")
@@ -87,6 +88,7 @@ def evaluate_(shared: Context, names: tuple[str, ...], file: Path | None, as_jso
     \b
     Example:  kestrel factors evaluate
               kestrel factors evaluate reversal_20 turnover_20 --start 2017-01-01 --neutral log_float_cap --combine icir
+              kestrel factors evaluate --expr '-rank(ts_corr(close, volume, 10))'
     """
     from pipelines.console import Bars, say, show
     from pipelines.evaluate import evaluate, shown
@@ -100,19 +102,26 @@ def evaluate_(shared: Context, names: tuple[str, ...], file: Path | None, as_jso
 @command(factors, "prove")
 @click.argument("names", nargs=-1)
 @config_option
-@click.option("--dates", default=3, show_default=True, help="Sessions to cut and poison at.")
-def prove_(shared: Context, names: tuple[str, ...], file: Path | None, dates: int) -> None:
-    """Prove that factors don't look ahead: cut and poison all that comes later, rescale each stock's prices, and compare.
+@click.option("--all", "every", is_flag=True, help="The factors of all sets, not only of factors.sets.")
+@click.option("--dates", default=3, show_default=True, type=click.IntRange(1), help="Sessions to cut and poison at.")
+def prove_(shared: Context, names: tuple[str, ...], file: Path | None, every: bool, dates: int) -> None:
+    """Prove that factors can be trusted: change what must not matter, above all what comes later, and compare to the bit.
+
+    All tables are cut and poisoned after each date, rows shuffled, a stock removed, each stock's price history multiplied by a constant,
+    money counted in another currency, and columns emptied.
 
     \b
     Example:  kestrel factors prove momentum_12_1
+              kestrel factors prove --all --dates 6
     """
+    from factors.registry import SETS
     from pipelines.console import Bars, say
-    from pipelines.evaluate import prove_on
+    from pipelines.proof import prove_on
 
     config = shared.config(file)
-    proved, breaches = prove_on(shared.lake(config), names, dates, sets=config.factors.sets, track=Bars())
+    sets = tuple(SETS) if every else config.factors.sets
+    proved, breaches = prove_on(shared.lake(config), names, dates, sets=sets, track=Bars())
     if breaches:
         lines = "\n".join(f"  {b.factor}: {b.change} moves {b.day} {b.symbol} from {b.before:g} to {b.after:g}" for b in breaches)
         raise KestrelError(f"{len(breaches)} breaches:\n{lines}\nThe factor reads what is not known yet, or mixes price bases.")
-    say(f"{proved} factors: nothing later moves anything earlier.")
+    say(f"{proved} factors: nothing that must not matter moves them.")

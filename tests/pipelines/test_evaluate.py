@@ -81,7 +81,7 @@ def test_a_combination_at_a_date_does_not_depend_on_what_comes_after(desk: Path,
     lake.write("bars", bars.with_columns(pl.col("open", "close", "high", "low") * fall))
     with pytest.raises(KestrelError, match="older than the data"):
         evaluate(lake, config, NAMES, start=START)
-    from pipelines.prepare import build_factors
+    from pipelines.build import build_factors
 
     build_factors(lake)
     after = evaluate(lake, config, NAMES, start=START, combined=["icir"])
@@ -156,3 +156,24 @@ def test_the_command_prints_a_table_or_json(desk: Path, monkeypatch: pytest.Monk
 
 def test_the_command_offers_every_way_to_weigh() -> None:
     assert get_args(Weighing) == WEIGHINGS
+
+
+def test_an_expression_is_judged_as_the_factor_that_says_the_same(desk: Path, lake: Lake, config_in: ConfigIn) -> None:
+    found = evaluate(lake, config_in(desk), ["reversal_20"], texts=["-returns(20)"], start=START, neutral=["log_float_cap"])
+    rows = {row["factor"]: row for row in found.rows}
+    registered, written = rows.pop("reversal_20"), rows.popitem()[1]
+    assert not rows
+    assert found.tries == 2
+    for key in ("rank_ic", "ic", "spread_net", "coverage", "capacity"):
+        assert written[key] == pytest.approx(registered[key], rel=1e-6), key
+
+
+def test_an_expression_alone_is_judged_alone(desk: Path, lake: Lake, config_in: ConfigIn) -> None:
+    found = evaluate(lake, config_in(desk), texts=["rank(ts_corr(close, volume, 10))"], start=START)
+    assert [row["factor"] for row in found.rows] == ["cs_rank(ts_corr(close, volume, 10, 5))"]
+
+
+@pytest.mark.parametrize(("text", "said"), [("ts_men(close, 5)", "Did you mean ts_mean"), ("news_event", "neither|needs")])
+def test_an_expression_that_cannot_be_read_or_fed_is_one_error(text: str, said: str, desk: Path, lake: Lake, config_in: ConfigIn) -> None:
+    with pytest.raises(KestrelError, match=said):
+        evaluate(lake, config_in(desk), texts=[text], start=START)
