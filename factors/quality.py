@@ -3,7 +3,7 @@
 Every figure is as known at the close: four quarters out of cumulative reports, at their newest revision that day (factors/statements.py).
 """
 
-from factors.compounds import YEAR, in_industry, over_assets, positive, return_on_equity
+from factors.compounds import YEAR, in_industry, over_assets, positive
 from factors.expressions import Expr, column
 from factors.operators import cs_rank, delay, ts_sum
 from factors.registry import factor
@@ -21,13 +21,18 @@ def _accruals() -> Expr:
     return over_assets(profit - cash_flow)
 
 
+def _return_on_equity() -> Expr:
+    """Profit of the last four quarters over mean equity of now and a year before."""
+    return column("net_profit_ttm") / positive((column("equity") + column("equity_before")) / 2)
+
+
 @factor("quality")
 def roe() -> Expr:
     """Profit of four quarters over mean equity of now and a year before.
 
     What a company earns on its owners' money lasts longer than prices believe.  Null without equity.  High earns more.  (Haugen and Baker 1996)
     """
-    return return_on_equity()
+    return _return_on_equity()
 
 
 @factor("quality")
@@ -48,7 +53,7 @@ def roe_change() -> Expr:
 @factor("quality")
 def roe_in_industry() -> Expr:
     """Return on equity less the mean of the industry: better than those who sell the same.  High earns more.  (Asness, Porter and Stevens 2000)"""
-    return in_industry(return_on_equity())
+    return in_industry(_return_on_equity())
 
 
 @factor("quality")
@@ -210,5 +215,5 @@ def quality_composite() -> Expr:
 
     Profitable, safe and honest, one by one, and together more.  High earns more.  (Asness, Frazzini and Pedersen 2019)
     """
-    parts = (over_assets(gross), return_on_equity(), -_accruals(), -over_assets(column("net_profit_deviation")))
+    parts = (over_assets(gross), _return_on_equity(), -_accruals(), -over_assets(column("net_profit_deviation")))
     return (cs_rank(parts[0]) + cs_rank(parts[1]) + cs_rank(parts[2]) + cs_rank(parts[3])) / 4
