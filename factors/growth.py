@@ -122,7 +122,7 @@ def profit_streak() -> Expr:
 def cash_flow_growth() -> Expr:
     """Change of the cash from operations of four quarters over a year, over the total assets of a year before: growth that was paid.
 
-    High earns more.  (Foerster, Tsagarelis and Wang 2017)
+    High earns more.  (after Foerster, Tsagarelis and Wang 2017)
     """
     return _yearly("operating_cash_flow") / positive(assets_before)
 

@@ -129,7 +129,7 @@ def cash_conversion() -> Expr:
 def earnings_stability() -> Expr:
     """Minus the deviation of the quarterly profit's changes over a year, over total assets.
 
-    Steady earnings are believed too little, and rarely hide losses.  High earns more.  (Francis, LaFond, Olsson and Schipper 2004)
+    Steady earnings are believed too little, and rarely hide losses.  High earns more.  (Asness, Frazzini and Pedersen 2019)
     """
     return -over_assets(column("net_profit_deviation"))
 
@@ -138,7 +138,7 @@ def earnings_stability() -> Expr:
 def sales_stability() -> Expr:
     """Minus the deviation of the quarterly revenue's changes over a year, over the revenue of four quarters: demand that can be counted on.
 
-    High earns more.  (Dechow and Dichev 2002)
+    High earns more.  (after Asness, Frazzini and Pedersen 2019)
     """
     return -column("revenue_deviation") / positive(revenue)
 
@@ -153,7 +153,7 @@ def cash_flow_stability() -> Expr:
 def loss_share() -> Expr:
     """Share of the last 8 quarters that lost: losses recur, and two years of them put a stock under special treatment.
 
-    High earns less.  (Joos and Plesko 2005)
+    High earns less.  (after Joos and Plesko 2005)
     """
     return column("net_profit_loss_share")
 
