@@ -3,9 +3,9 @@
 Every figure is as known at the close: single quarters and four quarters out of cumulative reports (factors/statements.py).
 """
 
-from factors.compounds import market, newly_filed, over_assets, positive
+from factors.compounds import market, over_assets, positive
 from factors.expressions import Expr, column
-from factors.operators import delay, last, log, total_cap, traded_returns, ts_mean, where
+from factors.operators import delay, delta, last, log, total_cap, traded_returns, ts_mean, where
 from factors.registry import factor
 
 assets_before = column("total_assets_before")
@@ -27,6 +27,11 @@ def _revenue_growth() -> Expr:
 
 def _revenue_growth_quarter() -> Expr:
     return _rise("revenue") / positive(column("revenue_quarter_before"))
+
+
+def _newly_filed() -> Expr:
+    """1 in the session at which a report of a newer period is first known, 0 in others."""
+    return delta(column("report_quarter"), 1) > 0
 
 
 @factor("growth")
@@ -95,7 +100,7 @@ def announcement_return() -> Expr:
 
     What the market made of the news itself, and hasn't finished.  High earns more.  (Chan, Jegadeesh and Lakonishok 1996)
     """
-    return ts_mean(where(newly_filed(), traded_returns() - market()), 120, least=1)
+    return ts_mean(where(_newly_filed(), traded_returns() - market()), 120, least=1)
 
 
 @factor("growth")
@@ -117,7 +122,7 @@ def profit_streak() -> Expr:
 def cash_flow_growth() -> Expr:
     """Change of the cash from operations of four quarters over a year, over the total assets of a year before: growth that was paid.
 
-    High earns more.  (Foerster, Tsagarelis and Wang 2017)
+    High earns more.  (after Foerster, Tsagarelis and Wang 2017)
     """
     return _yearly("operating_cash_flow") / positive(assets_before)
 

@@ -1,10 +1,11 @@
 """Momentum and reversal: what past returns say of the next."""
 
-from factors.compounds import in_industry, intraday, overnight, residual
+from factors.compounds import in_industry, residual
 from factors.expressions import Expr, column
 from factors.operators import (
     absolute,
     amount,
+    close,
     cs_group_mean,
     cs_rank,
     delay,
@@ -13,6 +14,7 @@ from factors.operators import (
     last,
     maximum,
     minimum,
+    open_,
     returns,
     sign,
     traded_returns,
@@ -34,6 +36,16 @@ def _twelve_one() -> Expr:
 
 def _six_one() -> Expr:
     return delay(last, 20) / delay(last, 120) - 1
+
+
+def _overnight() -> Expr:
+    """Return from the last close to the open."""
+    return open_ / delay(last, 1) - 1
+
+
+def _intraday() -> Expr:
+    """Return from the open to the close."""
+    return close / open_ - 1
 
 
 @factor("momentum")
@@ -188,13 +200,13 @@ def overnight_20() -> Expr:
 
     The individual's mood at the open; in China mostly undone by day.  High earns less.  (Aboody, Even-Tov, Lehavy and Trueman 2018)
     """
-    return ts_sum(overnight(), 20)
+    return ts_sum(_overnight(), 20)
 
 
 @factor("momentum")
 def intraday_20() -> Expr:
     """Sum of the open-to-close returns of 20 sessions: the part of a month that reverses.  High earns less.  (Lou, Polk and Skouras 2019)"""
-    return ts_sum(intraday(), 20)
+    return ts_sum(_intraday(), 20)
 
 
 @factor("momentum")
@@ -203,7 +215,7 @@ def daytime_reversal_20() -> Expr:
 
     Daytime investors overcorrect the night's: a tug of war that the night wins in the end.  High earns more.  (Akbas, Boehmer, Jiang and Koch 2022)
     """
-    return ts_mean((overnight() > 0) * (intraday() < 0), 20)
+    return ts_mean((_overnight() > 0) * (_intraday() < 0), 20)
 
 
 @factor("momentum")

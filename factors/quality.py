@@ -3,7 +3,7 @@
 Every figure is as known at the close: four quarters out of cumulative reports, at their newest revision that day (factors/statements.py).
 """
 
-from factors.compounds import YEAR, in_industry, over_assets, positive, return_on_equity
+from factors.compounds import YEAR, in_industry, over_assets, positive
 from factors.expressions import Expr, column
 from factors.operators import cs_rank, delay, ts_sum
 from factors.registry import factor
@@ -21,13 +21,18 @@ def _accruals() -> Expr:
     return over_assets(profit - cash_flow)
 
 
+def _return_on_equity() -> Expr:
+    """Profit of the last four quarters over mean equity of now and a year before."""
+    return column("net_profit_ttm") / positive((column("equity") + column("equity_before")) / 2)
+
+
 @factor("quality")
 def roe() -> Expr:
     """Profit of four quarters over mean equity of now and a year before.
 
     What a company earns on its owners' money lasts longer than prices believe.  Null without equity.  High earns more.  (Haugen and Baker 1996)
     """
-    return return_on_equity()
+    return _return_on_equity()
 
 
 @factor("quality")
@@ -48,7 +53,7 @@ def roe_change() -> Expr:
 @factor("quality")
 def roe_in_industry() -> Expr:
     """Return on equity less the mean of the industry: better than those who sell the same.  High earns more.  (Asness, Porter and Stevens 2000)"""
-    return in_industry(return_on_equity())
+    return in_industry(_return_on_equity())
 
 
 @factor("quality")
@@ -124,7 +129,7 @@ def cash_conversion() -> Expr:
 def earnings_stability() -> Expr:
     """Minus the deviation of the quarterly profit's changes over a year, over total assets.
 
-    Steady earnings are believed too little, and rarely hide losses.  High earns more.  (Francis, LaFond, Olsson and Schipper 2004)
+    Steady earnings are believed too little, and rarely hide losses.  High earns more.  (Asness, Frazzini and Pedersen 2019)
     """
     return -over_assets(column("net_profit_deviation"))
 
@@ -133,7 +138,7 @@ def earnings_stability() -> Expr:
 def sales_stability() -> Expr:
     """Minus the deviation of the quarterly revenue's changes over a year, over the revenue of four quarters: demand that can be counted on.
 
-    High earns more.  (Dechow and Dichev 2002)
+    High earns more.  (after Asness, Frazzini and Pedersen 2019)
     """
     return -column("revenue_deviation") / positive(revenue)
 
@@ -148,7 +153,7 @@ def cash_flow_stability() -> Expr:
 def loss_share() -> Expr:
     """Share of the last 8 quarters that lost: losses recur, and two years of them put a stock under special treatment.
 
-    High earns less.  (Joos and Plesko 2005)
+    High earns less.  (after Joos and Plesko 2005)
     """
     return column("net_profit_loss_share")
 
@@ -210,5 +215,5 @@ def quality_composite() -> Expr:
 
     Profitable, safe and honest, one by one, and together more.  High earns more.  (Asness, Frazzini and Pedersen 2019)
     """
-    parts = (over_assets(gross), return_on_equity(), -_accruals(), -over_assets(column("net_profit_deviation")))
+    parts = (over_assets(gross), _return_on_equity(), -_accruals(), -over_assets(column("net_profit_deviation")))
     return (cs_rank(parts[0]) + cs_rank(parts[1]) + cs_rank(parts[2]) + cs_rank(parts[3])) / 4

@@ -1,9 +1,10 @@
 """Technical: moving averages, bands, oscillators and lines through prices."""
 
-from factors.compounds import true_range, typical
+from factors.compounds import typical
 from factors.expressions import Expr
 from factors.operators import (
     close,
+    delay,
     delta,
     ema,
     high,
@@ -87,10 +88,16 @@ def bollinger_width() -> Expr:
     return 4 * ts_std(last, 20) / ts_mean(last, 20)
 
 
+def _true_range() -> Expr:
+    """Range of a session, the close before it included."""
+    before = delay(last, 1)
+    return maximum(high, before) - minimum(low, before)
+
+
 @factor("technical")
 def atr_14() -> Expr:
     """Mean true range of 14 sessions over the close: volatility, gaps included.  High earns less.  (Wilder 1978)"""
-    return ts_mean(true_range(), 14) / last
+    return ts_mean(_true_range(), 14) / last
 
 
 def _k() -> Expr:

@@ -1,6 +1,6 @@
 """Value: what a share earns, owns and pays for its price."""
 
-from factors.compounds import YEAR, in_industry, over_cap, positive
+from factors.compounds import YEAR, in_industry, positive
 from factors.expressions import Expr, column
 from factors.operators import cs_rank, cs_residual, delay, log, total_cap, ts_mean, ts_sum
 from factors.registry import factor
@@ -21,6 +21,11 @@ def _sales() -> Expr:
 def _enterprise() -> Expr:
     """What the whole firm costs: shares and debt less cash; minority interests aren't known."""
     return positive(total_cap() + column("debt") - column("cash"))
+
+
+def _over_cap(x: Expr) -> Expr:
+    """X over the market value of all shares."""
+    return x / total_cap()
 
 
 @factor("value")
@@ -76,7 +81,7 @@ def earnings_yield_quarter() -> Expr:
     The freshest measure of value, and the one that explains Chinese returns best; seasons stay in it.  High earns more.
     (Liu, Stambaugh and Yuan 2019)
     """
-    return over_cap(4 * column("net_profit_quarter"))
+    return _over_cap(4 * column("net_profit_quarter"))
 
 
 @factor("value")
@@ -85,7 +90,7 @@ def operating_cash_yield() -> Expr:
 
     It takes value and low accruals in one: earnings that came as cash.  High earns more.  (Desai, Rajgopal and Venkatachalam 2004)
     """
-    return over_cap(column("operating_cash_flow_ttm"))
+    return _over_cap(column("operating_cash_flow_ttm"))
 
 
 @factor("value")

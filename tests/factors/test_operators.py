@@ -157,6 +157,17 @@ def test_cross_sections_count_finite_values_and_average_ties(row: list[float]) -
     assert z == pytest.approx((seen - seen.mean()) / seen.std() if len(set(seen)) > 1 else np.zeros(len(seen)))
 
 
+def test_groups_and_lines_across_stocks_by_hand(computed: Computed) -> None:
+    industry = column("industry")
+    values, groups = np.array([[1.0, 3.0, NAN, 8.0, 9.0]]), np.array([[0.0, 0.0, 0.0, 1.0, NAN]])
+    mean = computed(op.cs_group_mean(x, industry), close=values, industry=groups)[0]
+    assert mean.tolist() == pytest.approx([2, 2, 2, 8, NAN], nan_ok=True)  # a stock without a value has a group all the same
+    rank = computed(op.cs_group_rank(x, industry), close=values, industry=groups)[0]
+    assert rank.tolist() == pytest.approx([0.5, 1, NAN, 1, NAN], nan_ok=True)
+    left = computed(op.cs_residual(x, y), close=np.array([[1.0, 2.0, 6.0, NAN]]), open=np.array([[0.0, 1.0, 2.0, 5.0]]))[0]
+    assert left.tolist() == pytest.approx([0.5, -1, 0.5, NAN], nan_ok=True)
+
+
 def test_market_wide_values_meet_those_of_each_stock(computed: Computed) -> None:
     values = np.random.default_rng(2).normal(size=(6, 4))
     ratio = x / op.delay(x, 1)

@@ -6,15 +6,15 @@ from data.errors import KestrelError
 from factors import operators as op
 from factors import registry
 from factors.expressions import COLUMNS, Expr, column
-from factors.registry import FAMILIES, Factor, factor, library, select
+from factors.registry import FAMILIES, SETS, Factor, factor, library, select
 
-close, amount, volume, raw_close = (column(name) for name in ("close", "amount", "volume", "raw_close"))
+close, amount, volume, raw_close, industry = (column(name) for name in ("close", "amount", "volume", "raw_close", "industry"))
 
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Factors that a test registers are gone after it."""
-    library()
+    library(SETS)  # every module is imported, and so registered, once a process
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
@@ -75,7 +75,10 @@ def test_a_registered_factor_is_found_by_its_name() -> None:
 
 @pytest.mark.parametrize(
     "expr",
-    [close, op.log(close), volume, amount / close, raw_close / close, amount / volume, -op.log(close) - op.log(close), op.log(close) > 0],
+    [
+        *(close, op.log(close), volume, amount / close, raw_close / close, amount / volume, -op.log(close) - op.log(close), op.log(close) > 0),
+        *(op.cs_group_mean(close, industry), op.cs_group_rank(close, industry), op.cs_residual(close, amount)),
+    ],
     ids=str,
 )
 def test_a_factor_of_the_price_level_or_mixing_raw_and_adjusted_columns_is_refused(expr: Expr) -> None:

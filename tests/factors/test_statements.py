@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from data.panel import Axes, Floats
 from data.reports import numbered, revised
+from factors.expressions import COLUMNS
 from factors.statements import FLOWS, ITEMS, LEVELS, MEASURES, STALE, statement_panels
 
 A, B = "000001.SZ", "600000.SH"
@@ -156,6 +157,13 @@ def test_measures_of_what_nobody_files_are_left_out() -> None:
     found = statement_panels(FILED, weekdays(date(2019, 1, 1), date(2020, 1, 31)), NAMES)
     assert set(found) == {name for name in NAMES if name.startswith(("net_profit", "report_"))}
     assert set(statement_panels(FILED, weekdays(date(2019, 1, 1), date(2020, 1, 31)), ["net_profit_ttm", "equity"])) == {"net_profit_ttm"}
+
+
+def test_every_column_of_reports_is_a_measure_of_the_item_that_it_names() -> None:
+    columns = {name: table for name, (table, _) in COLUMNS.items() if table.split(".")[0] == "reports"}
+    assert set(columns) <= set(NAMES)
+    for name, table in columns.items():
+        assert table == "reports" if name.startswith("report_") else name.startswith(table.removeprefix("reports.")), name
 
 
 # -- deviations, streaks, losses, lateness
