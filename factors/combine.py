@@ -107,18 +107,22 @@ def walk(ic_DF: Floats, settings: CombineSettings, *, reach: int) -> Floats:
     return weights_DF
 
 
-class Mixture:
-    """A weighted sum of factors that grows one factor at a time, so that never more than one need be in memory."""
+def normal_scores(values_DN: NDArray[np.floating], present_DN: NDArray[np.bool_]) -> Floats:
+    """Normal quantiles of a factor's ranks among the stocks present in each session; NaN elsewhere."""
+    return rank_gauss(np.where(present_DN, values_DN, np.nan))
 
-    def __init__(self, weights_DF: Floats, present_DN: NDArray[np.bool_]) -> None:
-        """Weights [D, F], or [F] for all sessions, of factors that come in this order; the stocks that each session ranks."""
-        self.weights_DF, self.present_DN = np.broadcast_to(weights_DF, (len(present_DN), np.shape(weights_DF)[-1])), present_DN
-        self.total_DN, self.seen_DN = np.zeros(present_DN.shape), np.zeros(present_DN.shape, dtype=bool)
+
+class Mixture:
+    """A weighted sum of factors' scores that grows one factor at a time, so that never more than one need be in memory."""
+
+    def __init__(self, weights_DF: Floats, shape: tuple[int, int]) -> None:
+        """Weights [D, F], or [F] for all sessions, of factors that come in this order; shape is [D, N]."""
+        self.weights_DF = np.broadcast_to(weights_DF, (shape[0], np.shape(weights_DF)[-1]))
+        self.total_DN, self.seen_DN = np.zeros(shape), np.zeros(shape, dtype=bool)
         self.factors = 0
 
-    def add(self, values_DN: NDArray[np.floating]) -> None:
-        """Add the next factor's normal scores, times its weights."""
-        scores_DN = rank_gauss(np.where(self.present_DN, values_DN, np.nan))
+    def add(self, scores_DN: Floats) -> None:
+        """Add the next factor's scores, times its weights."""
         weight_D1 = self.weights_DF[:, self.factors, None]
         known_DN = np.isfinite(scores_DN) & (weight_D1 != 0)
         self.total_DN += np.where(known_DN, scores_DN, 0.0) * weight_D1
@@ -136,7 +140,7 @@ def combine(values: Mapping[str, NDArray[np.floating]], weights_DF: Floats, pres
 
     weights_DF: [D, F] as `walk` gives them, or [F] as `weigh` does.  A factor that a stock lacks counts as its session's mean, 0.
     """
-    mixture = Mixture(weights_DF, present_DN)
+    mixture = Mixture(weights_DF, present_DN.shape)
     for panel in values.values():
-        mixture.add(panel)
+        mixture.add(normal_scores(panel, present_DN))
     return mixture.values_DN

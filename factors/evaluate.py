@@ -4,7 +4,7 @@ Later returns come as an argument (models/labels.py makes them), so nothing in t
 Dims: D sessions, N stocks, H horizons, Q quantiles, S sampled sessions, G industries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -18,7 +18,7 @@ from data.errors import KestrelError
 from data.panel import Floats
 from data.progress import Track, silent
 from factors import quantiles
-from factors.exposures import industry_tilts, mean_correlations, ranked
+from factors.exposures import Ranks, industry_tilts, mean_correlations, ranked
 from factors.judge import by_year, daily_ic, newey_west_t, rank_correlations, summary
 from factors.ranks import Ordered, centred_ranks, ordered
 from factors.stability import by_regime, half_life, rank_autocorrelation
@@ -130,8 +130,7 @@ class Judge:
         self.around, self.settings = around, settings
         self.later = [ordered(np.where(present_DN, y_DNH[..., place], np.nan)) for place in range(len(horizons))]
         self.sampled = settings.sampled(len(present_DN))
-        self.styles_SBN = self._ranks(around.styles)
-        self.known_SBN = self._ranks(around.known)
+        self.styles, self.known = self._ranks(around.styles), self._ranks(around.known)
 
     def __call__(self, values_DN: NDArray[np.floating], name: str = "") -> Sheet:
         """The sheet of a factor [D, N] among the stocks present; `name` is not told as a factor close to itself."""
@@ -181,26 +180,21 @@ class Judge:
 
     def _made_of(self, x: Ordered, name: str) -> tuple[Correlations, Correlations, dict[str, float], float]:
         """(correlations with styles, with the closest known factors, tilts to industries, share of variance between industries)."""
-        ranks_SN = centred_ranks(x.values_SN[self.sampled])
-        styles = self._correlations(ranks_SN, self.styles_SBN, self.around.styles)
-        known = self._correlations(ranks_SN, self.known_SBN, self.around.known)
+        values_SN = x.values_SN[self.sampled]
+        ranks = ranked({name: values_SN})
+        styles, known = correlations(ranks, self.styles, self.around.styles), correlations(ranks, self.known, self.around.known)
         likest = sorted((key for key, value in known.items() if key != name and np.isfinite(value)), key=lambda key: -abs(known[key]))
         closest = {key: known[key] for key in likest[: self.settings.closest]}
         if self.around.groups_DN is None:
             return styles, closest, {}, float("nan")
-        tilt_G, share = industry_tilts(ranks_SN, self.around.groups_DN[self.sampled], len(self.around.industries))
+        tilt_G, share = industry_tilts(centred_ranks(values_SN), self.around.groups_DN[self.sampled], len(self.around.industries))
         tilts = zip(self.around.industries, tilt_G.tolist(), strict=True)
         return styles, closest, {industry: tilt for industry, tilt in tilts if np.isfinite(tilt)}, share
 
-    def _ranks(self, factors: Mapping[str, Floats]) -> Floats | None:
-        """Centred ranks of other factors among the stocks present in the sampled sessions, [S, B, N]."""
+    def _ranks(self, factors: Mapping[str, Floats]) -> Ranks | None:
+        """Other factors, ranked among the stocks present in the sampled sessions."""
         here = self.present_DN[self.sampled]
         return ranked({name: np.where(here, panel, np.nan) for name, panel in factors.items()}) if factors else None
-
-    def _correlations(self, ranks_SN: Floats, others_SBN: Floats | None, names: Mapping[str, Floats]) -> Correlations:
-        if others_SBN is None:
-            return {}
-        return dict(zip(names, mean_correlations(ranks_SN[:, None, :], others_SBN)[0].tolist(), strict=True))
 
     def _capacity(self, bucket_DN: NDArray[np.int8], rank_ic: float) -> float:
         """Of the quantile that is bought: the highest, or the lowest of a factor that foretells the other way round."""
@@ -226,6 +220,11 @@ def evaluate(
     settings = settings or EvaluateSettings()
     judge = Judge(y_DNH, horizons, present_DN, dates, around=around or Surroundings(), settings=settings)
     return Evaluation(judge.dates, settings, {name: judge(values[name], name) for name in track(list(values), "evaluate")})
+
+
+def correlations(ranks: Ranks, others: Ranks | None, names: Iterable[str]) -> Correlations:
+    """{name: correlation} of one factor's ranks with each of the others'."""
+    return {} if others is None else dict(zip(names, mean_correlations(ranks, others)[0].tolist(), strict=True))
 
 
 def coverage(x_DN: Floats, present_DN: Bools) -> float:

@@ -4,6 +4,7 @@ Dims: S sessions, N stocks, A and B factors, G industries.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,40 +13,56 @@ from data.panel import Floats
 from factors.judge import FEWEST
 from factors.ranks import centred_ranks
 
+Floats32 = NDArray[np.float32]
+
 SMALLEST = 5  # stocks of an industry whose tilt is told
 DEVIATION = 12**-0.5  # of ranks spread evenly over (-0.5, 0.5)
 
 
-def mean_correlations(ranks_SAN: Floats, others_SBN: Floats) -> Floats:
-    """Mean over the sessions of the correlation of each of A factors with each of B others, [A, B]; NaN where no session has one.
+class Ranks(NamedTuple):
+    """Centred ranks of A factors in S sessions, their squares, and 1 where there is one; all 0 where a stock has no value: [S, A, N] each.
 
-    Both are centred ranks (`centred_ranks`, along the last axis) of the stocks that have a value; pairs that lack one are left out.
+    In float32: six digits of a correlation are more than is told, and every factor of a lake fits into memory.
     """
-    total, count = np.zeros((ranks_SAN.shape[1], others_SBN.shape[1])), np.zeros((ranks_SAN.shape[1], others_SBN.shape[1]))
-    for a_AN, b_BN in zip(ranks_SAN, others_SBN, strict=True):
-        found = _correlations(a_AN, b_BN)
+
+    rank_SAN: Floats32
+    square_SAN: Floats32
+    known_SAN: Floats32
+
+
+def ranked(values: Mapping[str, NDArray[np.floating]]) -> Ranks:
+    """The ranks of factors {name: [S, N]}, each among the stocks that have a value in the session."""
+    rank_SAN = np.stack([centred_ranks(panel).astype(np.float32) for panel in values.values()], axis=1)
+    known_SAN = np.isfinite(rank_SAN)
+    rank_SAN[~known_SAN] = 0.0
+    return Ranks(rank_SAN, rank_SAN**2, known_SAN.astype(np.float32))
+
+
+def mean_correlations(a: Ranks, b: Ranks) -> Floats:
+    """Mean over the sessions of the correlation of the ranks of A factors with those of B others, [A, B]; NaN where no session has one.
+
+    Stocks that lack either value are left out of a pair.
+    """
+    shape = a.rank_SAN.shape[1], b.rank_SAN.shape[1]
+    total, count = np.zeros(shape), np.zeros(shape)
+    for a_session, b_session in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
+        found = _correlations(*a_session, *b_session)
         known = np.isfinite(found)
         total[known] += found[known]
         count += known
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _correlations(a_AN: Floats, b_BN: Floats) -> Floats:
-    """Pearson correlations over the pairs that are both finite, all at once: sums over the common stocks are products of matrices."""
-    a_known, b_known = np.isfinite(a_AN).astype(np.float64), np.isfinite(b_BN).astype(np.float64)
-    a, b = np.where(a_known > 0, a_AN, 0.0), np.where(b_known > 0, b_BN, 0.0)
-    n = a_known @ b_known.T
-    sum_a, sum_b = a @ b_known.T, a_known @ b.T
+def _correlations(a_AN: Floats32, a2_AN: Floats32, a_known: Floats32, b_BN: Floats32, b2_BN: Floats32, b_known: Floats32) -> Floats:
+    """Pearson correlations over the pairs that both have, all at once: sums over the common stocks are products of matrices."""
+    n, sum_a, square_a = np.split((np.concatenate([a_known, a_AN, a2_AN]) @ b_known.T).astype(np.float64), 3)
+    sum_b, product = np.split((np.concatenate([a_known, a_AN]) @ b_BN.T).astype(np.float64), 2)
+    square_b = a_known @ b2_BN.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance_a = (a * a) @ b_known.T - sum_a * sum_a / n
-        variance_b = a_known @ (b * b).T - sum_b * sum_b / n
-        found = (a @ b.T - sum_a * sum_b / n) / np.sqrt(variance_a * variance_b)
-    return np.where((n >= FEWEST) & (variance_a > 1e-9) & (variance_b > 1e-9), found, np.nan)
-
-
-def ranked(values: Mapping[str, NDArray[np.floating]]) -> Floats:
-    """Centred ranks [S, A, N] of factors {name: [S, N]}, as mean_correlations wants them."""
-    return np.stack([centred_ranks(panel) for panel in values.values()], axis=1)
+        variance_a, variance_b = square_a - sum_a**2 / n, square_b - sum_b**2 / n
+        found = (product - sum_a * sum_b / n) / np.sqrt(variance_a * variance_b)
+    spread = (variance_a > 1e-5 * square_a) & (variance_b > 1e-5 * square_b)  # less is rounding
+    return np.where((n >= FEWEST) & spread, found, np.nan)
 
 
 def industry_tilts(ranks_SN: Floats, groups_SN: NDArray[np.int64], groups: int) -> tuple[Floats, float]:

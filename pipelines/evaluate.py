@@ -17,7 +17,7 @@ from data.progress import Track, silent
 from factors.build import choose
 from factors.build import values as computed
 from factors.clean import CleanSettings
-from factors.combine import CombineSettings, Mixture, Weighing, daily_rank_ics, walk
+from factors.combine import CombineSettings, Mixture, Weighing, daily_rank_ics, normal_scores, walk
 from factors.evaluate import EvaluateSettings, Evaluation, Judge
 from factors.expressions import Expr
 from factors.formula import parse
@@ -121,14 +121,16 @@ def judge(
     settings, part = settings or EvaluateSettings(), here.judged
     weights = weighed(values, here, settings, combined, track=track)
     present_DN = here.present_DN[part]
-    mixtures = {f"combined:{way}": Mixture(weights_DF[part], present_DN) for way, weights_DF in weights.items()}
+    mixtures = {f"combined:{way}": Mixture(weights_DF[part], present_DN.shape) for way, weights_DF in weights.items()}
     judged = Judge(here.y_DNH[part], HORIZONS, present_DN, here.dates, around=here.around, settings=settings)
     sheets = {}
     for name in track(list(values), "evaluate"):
         values_DN = values[name][part]
         sheets[name] = judged(values_DN, name)
-        for mixture in mixtures.values():
-            mixture.add(values_DN)
+        if mixtures:
+            scores_DN = normal_scores(values_DN, present_DN)
+            for mixture in mixtures.values():
+                mixture.add(scores_DN)
     sheets |= {name: judged(mixture.values_DN, name) for name, mixture in mixtures.items()}
     found = Evaluation(here.dates, settings, sheets)
     ideas = {**ideas, **{name: f"{name}:{digest(dict(ideas))}" for name in mixtures}}
