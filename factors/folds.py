@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 STOCKS = 64
+LIMIT = 1e-12  # a correlation this near 1 is 1: two points are always on a line, however they round
 
 # What is merged, and how many numbers a stock's part takes.
 SUM, PRODUCT, EMA, MOMENTS, EXTREME, DECAY, PAIR = range(7)
@@ -210,7 +211,7 @@ def _line(op: int, windows: Floats, x: Floats, need: float, out: Floats) -> None
             sloped = (count >= need) & (yy > count * (1e-14 * other) * (1e-14 * other))
             spread = sloped & (xx > count * (1e-14 * mean) * (1e-14 * mean))
             corr = xy / np.sqrt(xx * yy)
-            corr = -1.0 if corr < -1.0 else (1.0 if corr > 1.0 else corr)
+            corr = -1.0 if corr < LIMIT - 1.0 else (1.0 if corr > 1.0 - LIMIT else corr)
             corr = corr if spread else np.nan
             if op == TS_CORR:
                 out[r, j] = corr

@@ -1,18 +1,22 @@
 """The proof passes for the whole library, and catches every cheat that is planted past the operators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from data.panel import Axes, Floats
-from factors import build, compute
+from factors import build
 from factors import operators as op
 from factors import panel as panels
 from factors.changes import poisoned, rescaled_prices
-from factors.expressions import Expr, Scale, column
+from factors.compute import Computer
+from factors.expressions import Expr, column
 from factors.panel import Panel
 from factors.prove import prove
 from factors.registry import Factor, select
@@ -26,10 +30,16 @@ def planted(expr: Expr, *, raw_only: bool = False) -> Factor:
     return Factor("cheat", "technical", "a cheat", expr, raw_only)
 
 
-def cheat(monkeypatch: pytest.MonkeyPatch, function: Callable[[Floats], Floats], of: Expr = last) -> Factor:
-    """A factor whose kernel is the given function of the whole panel."""
-    monkeypatch.setitem(compute.ELEMENTWISE, "cheat", function)
-    return planted(Expr("cheat", (of,), scale=Scale()))
+def cheat(function: Callable[[Floats], Floats], of: Expr = last) -> Factor:
+    """A factor whose kernel is the given function of the whole panel's values of an expression."""
+
+    def whole(columns: Mapping[str, Floats], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        del names
+        panel = SimpleNamespace(columns=columns)
+        with np.errstate(all="ignore"):
+            return {"cheat": function(Computer(panel, [of], threads=1)(of)).astype(np.float32)}
+
+    return Factor("cheat", "technical", "a cheat", of, fused=whole)
 
 
 @pytest.fixture(scope="module")
@@ -51,52 +61,54 @@ def test_no_factor_of_the_library_moves(tables: Tables, days: list[date], panel:
     assert prove(factors, tables, days) == []
 
 
-def test_a_label_as_a_factor_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_as_a_factor_is_caught(tables: Tables, days: list[date]) -> None:
     def label(x: Floats) -> Floats:
         return np.vstack([x[5:] / x[:-5] - 1, np.full((5, x.shape[1]), np.nan)])
 
-    assert changes([cheat(monkeypatch, label)], tables, days) == {"cut", "poisoned"}
+    assert changes([cheat(label)], tables, days) == {"cut", "poisoned"}
 
 
-def test_a_label_in_disguise_that_is_never_null_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_in_disguise_that_is_never_null_is_caught(tables: Tables, days: list[date]) -> None:
     def disguised(x: Floats) -> Floats:
         return np.vstack([x[1:] / x[:-1] - 1, np.zeros((1, x.shape[1]))])
 
-    assert changes([cheat(monkeypatch, disguised)], tables, days) == {"cut", "poisoned", "last null"}
+    assert changes([cheat(disguised)], tables, days) == {"cut", "poisoned", "last null"}
 
 
-def test_a_z_score_over_the_whole_sample_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_z_score_over_the_whole_sample_is_caught(tables: Tables, days: list[date]) -> None:
     def whole(x: Floats) -> Floats:
         known = np.isfinite(x).sum(axis=0)
         mean = np.nansum(x, axis=0) / known
         return (x - mean) / np.sqrt(np.nansum((x - mean) ** 2, axis=0) / known)
 
     # a constant times the history leaves a z-score over it: only time tells
-    assert changes([cheat(monkeypatch, whole)], tables, days) == {"cut", "poisoned"}
+    assert changes([cheat(whole)], tables, days) == {"cut", "poisoned"}
 
 
-def test_a_backward_fill_is_caught_where_a_gap_ends_later(tables: Tables, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backward_fill_is_caught_where_a_gap_ends_later(tables: Tables, panel: Panel) -> None:
     def backward(x: Floats) -> Floats:
         return panels.carried(x[::-1])[::-1]
 
     # a suspended stock has no value of its own; what the fill says of it leaks into the mean of the market
-    filled = cheat(monkeypatch, backward, close / op.delay(close, 1) - 1)
-    mean = planted(op.cs_mean(op.fill(filled.expr, 0)))
-    assert changes([mean], tables, [panel.axes.dates[110]]) == {"cut", "poisoned", "close null"}  # the fill says 0 of what nobody knows
+    def mean(x: Floats) -> Floats:
+        return np.broadcast_to(np.nan_to_num(backward(x)).mean(axis=1, keepdims=True), x.shape)
+
+    filled = replace(cheat(mean, close / op.delay(close, 1) - 1), expr=op.cs_mean(op.fill(close / op.delay(close, 1) - 1, 0)))
+    assert changes([filled], tables, [panel.axes.dates[110]]) == {"cut", "poisoned", "close null"}  # the fill says 0 of what nobody knows
 
 
-def test_a_window_centred_on_the_session_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_centred_on_the_session_is_caught(tables: Tables, days: list[date]) -> None:
     def centred(x: Floats) -> Floats:
         return x / ((np.roll(x, 1, axis=0) + x + np.roll(x, -1, axis=0)) / 3)
 
-    assert changes([cheat(monkeypatch, centred)], tables, days) == {"cut", "poisoned"}
+    assert changes([cheat(centred)], tables, days) == {"cut", "poisoned"}
 
 
-def test_a_whole_market_behind_a_stocks_own_factor_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_market_behind_a_stocks_own_factor_is_caught(tables: Tables, days: list[date]) -> None:
     def demeaned(x: Floats) -> Floats:
         return x - (np.nansum(x, axis=1) / np.maximum(np.isfinite(x).sum(axis=1), 1))[:, None]
 
-    assert changes([cheat(monkeypatch, demeaned, op.returns())], tables, days) == {"000001.SZ removed"}
+    assert changes([cheat(demeaned, op.returns())], tables, days) == {"000001.SZ removed"}
     assert changes([planted(op.returns() - op.cs_mean(op.returns()))], tables, days) == set()
 
 
@@ -124,11 +136,11 @@ def test_a_panel_that_takes_rows_as_they_come_is_caught(tables: Tables, days: li
     assert "rows shuffled" in changes([planted(op.ts_mean(column("news_count"), 20, least=1))], tables, days)
 
 
-def test_a_distance_from_the_high_of_the_whole_sample_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_distance_from_the_high_of_the_whole_sample_is_caught(tables: Tables, days: list[date]) -> None:
     def distance(x: Floats) -> Floats:
         return x / np.fmax.reduce(x, axis=0)
 
-    assert changes([cheat(monkeypatch, distance)], tables, days) == {"cut", "poisoned"}
+    assert changes([cheat(distance)], tables, days) == {"cut", "poisoned"}
 
 
 @pytest.mark.parametrize(
@@ -174,11 +186,11 @@ def test_news_known_before_they_are_published_are_caught(tables: Tables, monkeyp
     assert {breach.day for breach in found} <= set(evening[-3:])
 
 
-def test_a_breach_says_which_factor_moved_under_what_and_where_first(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_breach_says_which_factor_moved_under_what_and_where_first(tables: Tables, days: list[date]) -> None:
     def tomorrow(x: Floats) -> Floats:
         return np.vstack([x[1:], x[-1:]]) / x
 
-    breach = prove([cheat(monkeypatch, tomorrow), *select(["reversal_20"])], tables, days[:1])[0]
+    breach = prove([cheat(tomorrow), *select(["reversal_20"])], tables, days[:1])[0]
     assert (breach.factor, breach.change, breach.day) == ("cheat", "cut", days[0])
     assert breach.symbol in tables["securities"]["symbol"].to_list()
     assert breach.before != breach.after

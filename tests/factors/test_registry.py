@@ -14,7 +14,7 @@ close, amount, volume, raw_close = (column(name) for name in ("close", "amount",
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Factors that a test registers are gone after it."""
-    library()
+    library(registry.SETS)  # a set imported later would be gone with them
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
