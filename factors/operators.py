@@ -62,7 +62,7 @@ def where(condition: Expr, then: Expr) -> Expr:
 
 
 def select(condition: Expr, then: Expr | float, other: Expr | float) -> Expr:
-    """`then` where the condition is true, `other` where it isn't; null where the condition or the one chosen is."""
+    """`then` where the condition is true, `other` where it isn't; null where any of the three is."""
     one, two = (value if isinstance(value, Expr) else constant(value) for value in (then, other))
     unmoved = condition.scale is not None and condition.scale.invariant and one.scale == two.scale
     return Expr("select", (condition, one, two), scale=one.scale if unmoved else None)

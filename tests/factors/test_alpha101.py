@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from data.panel import Floats
+from factors.alpha101 import IN_YUAN, INDUSTRY, UNMOVED
 from factors.compute import Computer
 from factors.panel import Panel
+from factors.prove import prove
 from factors.registry import library
 
 FORMULAS = (Path(__file__).parent / "alpha101.txt").read_text().splitlines()
@@ -74,7 +77,7 @@ class Paper:
         then = self.choice()
         assert self.take(":")
         other = self.choice()
-        return np.where(np.isnan(condition), NAN, np.where(condition > 0, then, other))
+        return np.where(np.isnan(condition + then + other), NAN, np.where(condition > 0, then, other))
 
     def either(self) -> Floats:
         found = self.comparison()
@@ -274,3 +277,22 @@ def test_an_alpha_is_what_the_paper_says(number: int, columns: dict[str, Floats]
     both = np.isfinite(ours) & np.isfinite(theirs)
     apart = np.abs(ours - theirs)[both] > 1e-7 * (1 + np.abs(theirs[both]))
     assert apart.mean() <= TIED.get(number, TIES)
+
+
+def test_the_library_of_101_is_whole_and_says_what_it_needs() -> None:
+    factors = library(["alpha101"])
+    assert list(factors) == [f"alpha{number:03}" for number in range(1, 102)]
+    assert [name for name, one in factors.items() if not one.raw_only] == [f"alpha{number:03}" for number in UNMOVED]
+    assert {int(name[5:]) for name, one in factors.items() if "industry" in one.expr.needs} == set(INDUSTRY)
+    lake = {"open", "high", "low", "close", "last", "vwap", "volume", "amount"}
+    assert factors["alpha058"].unavailable(lake, "raw") == "needs industries as of the date"
+    assert factors["alpha003"].unavailable(lake, "adjusted") == "needs raw prices"
+    assert factors["alpha006"].unavailable(lake, "adjusted") is None
+
+
+def test_nothing_of_the_101_looks_ahead_and_only_sums_in_yuan_move_with_the_currency(tables: dict[str, pl.DataFrame], panel: Panel) -> None:
+    factors = [one for one in library(["alpha101"]).values() if one.expr.needs <= set(panel.columns)]
+    assert len(factors) == 101
+    breaches = prove(factors, tables, [panel.axes.dates[place] for place in (221, 302, 335)])
+    assert {breach.change for breach in breaches} == {"another currency"}
+    assert {int(breach.factor[5:]) for breach in breaches} <= set(IN_YUAN)
