@@ -91,16 +91,14 @@ def _begin(kind: int, x: Floats, y: Floats, side: float, trend: bool, parts: Flo
             parts[r, STOCKS + j] = side * v if v == v else empty
     for plane in range(2, WIDTH[kind]):
         source = plane - 1 if kind == DECAY and plane == 2 else 0
-        share = 1.0 if kind == EMA or kind == DECAY else 0.0
+        share = 1.0 if kind in (EMA, DECAY) else 0.0
         for r in range(len(x)):
             for j in range(STOCKS):
                 parts[r, plane * STOCKS + j] = share * parts[r, source * STOCKS + j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _merge(
-    kind: int, new: Floats, a: int, old: Floats, b: int, rows: int, way: int, ahead: int, span: int, rule: float, fade: float
-) -> None:
+def _merge(kind: int, new: Floats, a: int, old: Floats, b: int, rows: int, way: int, ahead: int, span: int, rule: float, fade: float) -> None:
     """Newer parts, of `ahead` sessions, become themselves and the older ones, of `span` sessions: rows from a and b on, up or down."""
     if kind == SUM:
         for i in range(rows):

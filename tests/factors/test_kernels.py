@@ -12,7 +12,7 @@ from data.panel import Floats
 from factors import folds, kernels
 
 NAN = np.nan
-Reference = Callable[[Floats], float]
+Reference = Callable[..., float]
 
 
 def flat(values: Floats) -> bool:
@@ -45,7 +45,7 @@ def line(window: Floats, what: str) -> float:
     return float(np.polyfit(places, seen, 1)[0]) if what == "slope" else float(np.corrcoef(places, seen)[0, 1] ** 2)
 
 
-def finite(of: Callable[[Floats], float]) -> Reference:
+def finite(of: Reference) -> Reference:
     return lambda window: of(window[np.isfinite(window)])
 
 
@@ -63,7 +63,7 @@ KERNELS: dict[str, tuple[Callable[..., None], Reference]] = {
     "total": (folded("ts_sum"), finite(np.sum)),
     "average": (folded("ts_mean"), finite(np.mean)),
     "product": (folded("ts_product"), finite(np.prod)),
-    "deviation": (folded("ts_std"), finite(lambda v: np.std(v, ddof=1) if len(v) > 1 else NAN)),
+    "deviation": (folded("ts_std"), finite(lambda v: float(np.std(v, ddof=1)) if len(v) > 1 else NAN)),
     "skewness": (lambda x, n, need, out: kernels.shape(x, n, need, 3, out), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.skew(v))),
     "kurtosis": (lambda x, n, need, out: kernels.shape(x, n, need, 4, out), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.kurtosis(v))),
     "largest": (folded("ts_max"), np.nanmax),
@@ -144,7 +144,7 @@ def test_correlation_and_slope_of_two_take_the_sessions_that_have_both(seed: int
         return float(np.corrcoef(a, b)[0, 1]) if what == "correlation" else float(np.polyfit(b, a, 1)[0])
 
     for what, name in (("correlation", "ts_corr"), ("slope", "ts_beta")):
-        expected = by_windows(lambda a, b, what=what: pair(a, b, what), n, max(need, 2), y, x)  # type: ignore[misc]
+        expected = by_windows(lambda a, b, what=what: pair(a, b, what), n, max(need, 2), y, x)
         assert run(folded(name), y, n, need, y=x) == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
@@ -152,7 +152,9 @@ def test_correlation_and_slope_of_two_take_the_sessions_that_have_both(seed: int
 @given(seed=st.integers(0, 2**32 - 1), span=st.integers(2, 5))
 def test_an_exponential_mean_leaves_the_weights_of_null_sessions_out(seed: int, span: int) -> None:
     x, weights = made(seed, 9), (1 - 2 / (span + 1)) ** np.arange(4 * span - 1, -1, -1.0)
-    assert run(folded("ema"), x, 4 * span, span) == pytest.approx(by_windows(lambda w: weighted(w, weights), 4 * span, span, x), abs=1e-12, nan_ok=True)
+    assert run(folded("ema"), x, 4 * span, span) == pytest.approx(
+        by_windows(lambda w: weighted(w, weights), 4 * span, span, x), abs=1e-12, nan_ok=True
+    )
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
