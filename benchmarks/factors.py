@@ -18,29 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.markets import SESSIONS, market
 from factors.alpha158.names import LOOKBACK, NAMES
 from factors.alpha158.slabs import blocks
 from factors.alpha158.tiles import Columns
 
-SESSIONS, STOCKS, MARKET, SUSPENDED, REPEATS, THREADS = 2500, 800, 5000, 0.03, 3, 2
+STOCKS, MARKET, REPEATS, THREADS = 800, 5000, 3, 2
 PEERS = ("kunquant", "qlib")
 SAMPLE = 20  # stocks whose values are compared
-
-
-def market(stocks: int) -> Columns:
-    """Random walks in cents with suspensions."""
-    rng = np.random.default_rng(0)
-    shape = (SESSIONS, stocks)
-    close = np.round(10 * np.exp(np.cumsum(rng.normal(0, 0.02, shape), axis=0)), 2) + 0.01
-    open_ = np.round(close * (1 + rng.normal(0, 0.01, shape)), 2) + 0.01
-    high, low = np.maximum(open_, close) + 0.05, np.minimum(open_, close) * 0.99
-    volume = np.round(rng.lognormal(13, 1, shape))
-    null = rng.random(shape) < SUSPENDED
-    last = close.copy()
-    columns = [open_, high, low, close, (high + low + 2 * close) / 4, volume]
-    for values in columns:
-        values[null] = np.nan
-    return Columns(*columns, last)
 
 
 def ours(columns: Columns) -> float:

@@ -1,6 +1,7 @@
-"""Alpha158 by other people's libraries, run by benchmarks/factors.py in an environment of their own that has pyqlib and KunQuant.
+"""Alpha158 and Alpha101 by other people's libraries, run by benchmarks/factors.py and sets.py in an environment of their own.
 
-Run: python peers.py PANEL.npz qlib|kunquant THREADS OUT.npz      Prints the seconds of the computation as its last line.
+Run: python peers.py PANEL.npz qlib|kunquant|kunquant101 THREADS OUT.npz      Prints the seconds of the computation as its last line.
+The environment has pyqlib and KunQuant.
 PANEL.npz holds open, high, low, close, vwap, volume as [D, N], NaN where suspended.  OUT.npz holds a sample of the values.
 """
 
@@ -9,10 +10,12 @@ import tempfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 FIELDS = ("open", "high", "low", "close", "vwap", "volume")
+COLUMNS = ("open", "close", "high", "low", "volume", "amount")
 REPEATS = 2
 
 
@@ -49,33 +52,51 @@ def _qlib_files(folder: Path, panel: dict[str, np.ndarray], days: list[date], na
 
 
 def by_kunquant(panel: dict[str, np.ndarray], threads: int) -> tuple[float, dict[str, np.ndarray]]:
-    """KunQuant compiled for float64 without fast statistics, the best of some runs: (seconds, values [D, N] by name)."""
-    from KunQuant.Driver import KunCompilerConfig
-    from KunQuant.jit import cfake
+    """KunQuant's Alpha158: (seconds, values [D, N] by name)."""
     from KunQuant.Op import Builder, Input, Output
     from KunQuant.predefined.Alpha158 import AllData
-    from KunQuant.runner import KunRunner
-    from KunQuant.Stage import Function
 
     builder = Builder()
     with builder:
-        columns = {field: Input(field) for field in ("open", "close", "high", "low", "volume", "amount")}
-        data = AllData(**columns)
+        data = AllData(**{field: Input(field) for field in COLUMNS})
         prices = [("OPEN", data.open), ("HIGH", data.high), ("LOW", data.low), ("VWAP", data.vwap)]
         fields, names = data.build({"kbar": {}, "price": {"windows": [0], "feature": prices}, "rolling": {}})
         for field, name in zip(fields, names, strict=True):
             Output(field, name)
+    return _run(builder.ops, panel, threads)
+
+
+def by_kunquant101(panel: dict[str, np.ndarray], threads: int) -> tuple[float, dict[str, np.ndarray]]:
+    """KunQuant's Alpha101, the 82 formulas it has: (seconds, values [D, N] by name)."""
+    from KunQuant.Op import Builder, Input, Output
+    from KunQuant.predefined.Alpha101 import AllData, all_alpha
+
+    builder = Builder()
+    with builder:
+        data = AllData(**{field: Input(field) for field in COLUMNS})
+        for alpha in all_alpha:
+            Output(alpha(data), alpha.__name__)
+    return _run(builder.ops, panel, threads)
+
+
+def _run(ops: list[Any], panel: dict[str, np.ndarray], threads: int) -> tuple[float, dict[str, np.ndarray]]:
+    """KunQuant compiled for float64 without fast statistics, the best of some runs."""
+    from KunQuant.Driver import KunCompilerConfig
+    from KunQuant.jit import cfake
+    from KunQuant.runner import KunRunner
+    from KunQuant.Stage import Function
+
     config = KunCompilerConfig(
         input_layout="TS", output_layout="TS", dtype="double", blocking_len=8, options={"no_fast_stat": True, "opt_reduce": False}
     )
-    library = cfake.compileit([("alpha158", Function(builder.ops), config)], "alpha158", cfake.CppCompilerConfig())
+    library = cfake.compileit([("alphas", Function(ops), config)], "alphas", cfake.CppCompilerConfig())
     given = {field: np.ascontiguousarray(panel[field]) for field in ("open", "close", "high", "low", "volume")}
     given["amount"] = panel["vwap"] * panel["volume"]
     executor = KunRunner.createMultiThreadExecutor(threads)
     seconds, found = np.inf, {}
     for _ in range(REPEATS):
         began = time.perf_counter()
-        found = KunRunner.runGraph(executor, library.getModule("alpha158"), given, 0, len(given["close"]), found)
+        found = KunRunner.runGraph(executor, library.getModule("alphas"), given, 0, len(given["close"]), found)
         seconds = min(seconds, time.perf_counter() - began)
     return seconds, found
 
@@ -84,7 +105,7 @@ def main() -> None:
     """One peer on one panel."""
     source, peer, threads, out = sys.argv[1:]
     panel = dict(np.load(source))
-    seconds, found = {"qlib": by_qlib, "kunquant": by_kunquant}[peer](panel, int(threads))
+    seconds, found = {"qlib": by_qlib, "kunquant": by_kunquant, "kunquant101": by_kunquant101}[peer](panel, int(threads))
     stocks = slice(0, 20)
     np.savez(out, **{name: values[:, stocks].astype(np.float32) for name, values in found.items()})
     print(seconds)

@@ -126,9 +126,9 @@ def _compare(op: int, x: Floats, y: Floats, out: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def select(condition: Floats, then: Floats, other: Floats, out: Floats) -> None:
-    """`then` where the condition is true, `other` where it isn't; null where the condition or what is chosen is."""
+    """`then` where the condition is true, `other` where it isn't; null where any of the three is."""
     for r in range(len(out)):
         i, k, m = min(r, len(condition) - 1), min(r, len(then) - 1), min(r, len(other) - 1)
         for j in range(STOCKS):
-            c = condition[i, j]
-            out[r, j] = then[k, j] if c > 0.0 else (other[m, j] if c == c else np.nan)
+            c, a, b = condition[i, j], then[k, j], other[m, j]
+            out[r, j] = np.nan if (c != c) | (a != a) | (b != b) else (a if c > 0.0 else b)

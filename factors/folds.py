@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 STOCKS = 64
+LIMIT = 1e-12  # a correlation this near 1 is 1: two points are always on a line, however they round
 
 # What is merged, and how many numbers a stock's part takes.
 SUM, PRODUCT, EMA, MOMENTS, EXTREME, DECAY, PAIR = range(7)
@@ -90,7 +91,7 @@ def _begin(kind: int, x: Floats, y: Floats, side: float, trend: bool, parts: Flo
             parts[r, STOCKS + j] = side * v if v == v else empty
     for plane in range(2, WIDTH[kind]):
         source = plane - 1 if kind == DECAY and plane == 2 else 0
-        share = 1.0 if kind == EMA or kind == DECAY else 0.0
+        share = 1.0 if kind in (EMA, DECAY) else 0.0
         for r in range(len(x)):
             for j in range(STOCKS):
                 parts[r, plane * STOCKS + j] = share * parts[r, source * STOCKS + j]
@@ -208,7 +209,7 @@ def _line(op: int, windows: Floats, x: Floats, need: float, out: Floats) -> None
             sloped = (count >= need) & (yy > count * (1e-14 * other) * (1e-14 * other))
             spread = sloped & (xx > count * (1e-14 * mean) * (1e-14 * mean))
             corr = xy / np.sqrt(xx * yy)
-            corr = -1.0 if corr < -1.0 else (1.0 if corr > 1.0 else corr)
+            corr = -1.0 if corr < LIMIT - 1.0 else (1.0 if corr > 1.0 - LIMIT else corr)
             corr = corr if spread else np.nan
             if op == TS_CORR:
                 out[r, j] = corr

@@ -62,7 +62,7 @@ def where(condition: Expr, then: Expr) -> Expr:
 
 
 def select(condition: Expr, then: Expr | float, other: Expr | float) -> Expr:
-    """`then` where the condition is true, `other` where it isn't; null where the condition or the one chosen is."""
+    """`then` where the condition is true, `other` where it isn't; null where any of the three is."""
     one, two = (value if isinstance(value, Expr) else constant(value) for value in (then, other))
     unmoved = condition.scale is not None and condition.scale.invariant and one.scale == two.scale
     return Expr("select", (condition, one, two), scale=one.scale if unmoved else None)
@@ -169,7 +169,7 @@ def ts_quantile(x: Expr, n: int, share: float, *, least: int | None = None) -> E
 
 
 def ts_corr(x: Expr, y: Expr, n: int, *, least: int | None = None) -> Expr:
-    """Pearson correlation over the sessions of the last n that have both; null without spread in either."""
+    """Pearson correlation over the sessions of the last n that have both; null without spread in either; 1 within 1e-12 of it."""
     return _window("ts_corr", x, n, other=y, scale=_only_moved(x) and _only_moved(y), least=_three(n, least))
 
 

@@ -148,7 +148,8 @@ class _Compiler:
 
     def _settle(self) -> int:
         """Rows of the arena; a value that keeps none above the block leaves its place to another after its last reader's time."""
-        rows, free = 0, []
+        rows = 0
+        free: list[tuple[int, int]] = []  # when the last reader is done, and the place
         for node in sorted((node for node in self.nodes.values() if node.arena), key=lambda node: node.born):
             ready = [place for place in free if place[0] < node.born]
             if not node.before and ready:

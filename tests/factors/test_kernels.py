@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from data.panel import Floats
-from factors import kernels
+from factors import folds, kernels
 
 NAN = np.nan
-Reference = Callable[[Floats], float]
+Reference = Callable[..., float]
 
 
 def flat(values: Floats) -> bool:
@@ -45,32 +45,46 @@ def line(window: Floats, what: str) -> float:
     return float(np.polyfit(places, seen, 1)[0]) if what == "slope" else float(np.corrcoef(places, seen)[0, 1] ** 2)
 
 
-def finite(of: Callable[[Floats], float]) -> Reference:
+def finite(of: Reference) -> Reference:
     return lambda window: of(window[np.isfinite(window)])
 
 
-# kernel bound to (x, n, need, lo, hi, out), and what one window gives in plain numpy
+def folded(name: str) -> Callable[..., None]:
+    """A fold of one series, or of two where y is given."""
+
+    def kernel(x: Floats, n: int, need: int, out: Floats, y: Floats | None = None) -> None:
+        folds.fold(folds.FOLDS.index(name), x, x if y is None else y, n, need, out, np.empty(folds.room(n, len(out))))
+
+    return kernel
+
+
+# kernel of (x, n, need, out), and what one window gives in plain numpy
 KERNELS: dict[str, tuple[Callable[..., None], Reference]] = {
-    "total": (kernels.total, finite(np.sum)),
-    "average": (kernels.average, finite(np.mean)),
-    "deviation": (lambda x, n, need, *rest: kernels.central(x, n, need, 2, *rest), finite(lambda v: np.std(v, ddof=1) if len(v) > 1 else NAN)),
-    "skewness": (lambda x, n, need, *rest: kernels.central(x, n, need, 3, *rest), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.skew(v))),
-    "kurtosis": (
-        lambda x, n, need, *rest: kernels.central(x, n, need, 4, *rest),
-        finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.kurtosis(v)),
-    ),
-    "largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.VALUE, *rest), np.nanmax),
-    "smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.VALUE, *rest), np.nanmin),
-    "since largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.LATEST, *rest), lambda w: since(w, np.nanmax, -1)),
-    "since smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.LATEST, *rest), lambda w: since(w, np.nanmin, -1)),
-    "since first largest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, 1.0, kernels.EARLIEST, *rest), lambda w: since(w, np.nanmax, 0)),
-    "since first smallest": (lambda x, n, need, *rest: kernels.extreme(x, n, need, -1.0, kernels.EARLIEST, *rest), lambda w: since(w, np.nanmin, 0)),
-    "quantile": (lambda x, n, need, *rest: kernels.quantile(x, n, need, 0.3, *rest), finite(lambda v: float(np.quantile(v, 0.3)))),
+    "total": (folded("ts_sum"), finite(np.sum)),
+    "average": (folded("ts_mean"), finite(np.mean)),
+    "product": (folded("ts_product"), finite(np.prod)),
+    "deviation": (folded("ts_std"), finite(lambda v: float(np.std(v, ddof=1)) if len(v) > 1 else NAN)),
+    "skewness": (lambda x, n, need, out: kernels.shape(x, n, need, 3, out), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.skew(v))),
+    "kurtosis": (lambda x, n, need, out: kernels.shape(x, n, need, 4, out), finite(lambda v: NAN if len(v) < 2 or flat(v) else stats.kurtosis(v))),
+    "largest": (folded("ts_max"), np.nanmax),
+    "smallest": (folded("ts_min"), np.nanmin),
+    "since largest": (folded("ts_argmax"), lambda w: since(w, np.nanmax, -1)),
+    "since smallest": (folded("ts_argmin"), lambda w: since(w, np.nanmin, -1)),
+    "since first largest": (folded("ts_first_argmax"), lambda w: since(w, np.nanmax, 0)),
+    "since first smallest": (folded("ts_first_argmin"), lambda w: since(w, np.nanmin, 0)),
+    "quantile": (lambda x, n, need, out: kernels.quantile(x, n, need, 0.3, out), finite(lambda v: float(np.quantile(v, 0.3)))),
     "rank": (kernels.position, rank_of_last),
-    "slope": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.SLOPE, *rest), lambda w: line(w, "slope")),
-    "fit": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.CORRELATION, *rest), lambda w: line(w, "fit")),
-    "residual": (lambda x, n, need, *rest: kernels.trend(x, n, need, kernels.RESIDUAL, *rest), lambda w: line(w, "residual")),
+    "decay": (folded("decay"), lambda w: weighted(w, np.arange(1.0, len(w) + 1))),
+    "slope": (folded("ts_slope"), lambda w: line(w, "slope")),
+    "fit": (folded("ts_rsquare"), lambda w: line(w, "fit")),
+    "residual": (folded("ts_residual"), lambda w: line(w, "residual")),
 }
+
+
+def weighted(window: Floats, weights: Floats) -> float:
+    """Mean under weights, those of nulls left out."""
+    seen = np.isfinite(window)
+    return float(np.sum(window[seen] * weights[seen]) / np.sum(weights[seen]))
 
 
 def made(seed: int, values: int, *, sessions: int = 12, stocks: int = 3, gaps: float = 0.2) -> Floats:
@@ -82,21 +96,30 @@ def made(seed: int, values: int, *, sessions: int = 12, stocks: int = 3, gaps: f
 
 
 def by_windows(reference: Reference, n: int, need: int, *panels: Floats) -> Floats:
-    """The reference over the window of every session and stock; null below `need` values."""
+    """The reference over the window of every session and stock, null before the first; null below `need` values."""
     out = np.full(panels[0].shape, NAN)
     for t in range(out.shape[0]):
         for j in range(out.shape[1]):
-            windows = [panel[max(0, t - n + 1) : t + 1, j] for panel in panels]
+            windows = [np.concatenate([np.full(max(0, n - 1 - t), NAN), panel[max(0, t - n + 1) : t + 1, j]]) for panel in panels]
             both = np.isfinite(np.array(windows)).all(axis=0)
             if both.sum() >= max(need, 1):
                 out[t, j] = reference(*windows)
     return out
 
 
-def run(kernel: Callable[..., None], x: Floats, *args: object, lo: int = 0, hi: int | None = None) -> Floats:
-    out = np.full(x.shape, NAN)
-    kernel(x, *args, lo, len(x) if hi is None else hi, out)
-    return out
+def run(kernel: Callable[..., None], x: Floats, n: int, need: int, *, lo: int = 0, hi: int | None = None, **more: Floats) -> Floats:
+    """The sessions lo … hi-1 by a kernel, which takes 64 stocks and the sessions before."""
+    hi = len(x) if hi is None else hi
+
+    def tile(values: Floats) -> Floats:
+        padded = np.full((n - 1 + len(values), 64), NAN)
+        padded[n - 1 :, : values.shape[1]] = values
+        return np.ascontiguousarray(padded[lo : hi + n - 1])
+
+    out = np.full((hi - lo, 64), 5.0)
+    kernel(tile(x), n, need, out, **{name: tile(values) for name, values in more.items()})
+    assert np.isnan(out[:, x.shape[1] :]).all()
+    return out[:, : x.shape[1]]
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -120,25 +143,30 @@ def test_correlation_and_slope_of_two_take_the_sessions_that_have_both(seed: int
             return NAN
         return float(np.corrcoef(a, b)[0, 1]) if what == "correlation" else float(np.polyfit(b, a, 1)[0])
 
-    for what, number in (("correlation", kernels.CORRELATION), ("slope", kernels.SLOPE)):
-        out = np.full(x.shape, NAN)
-        kernels.pairs(y, x, n, need, number, 0, len(x), out)
-        expected = by_windows(lambda a, b, what=what: pair(a, b, what), n, need, y, x)  # type: ignore[misc]
-        assert out == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    for what, name in (("correlation", "ts_corr"), ("slope", "ts_beta")):
+        expected = by_windows(lambda a, b, what=what: pair(a, b, what), n, max(need, 2), y, x)
+        assert run(folded(name), y, n, need, y=x) == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 16), need=st.integers(1, 5))
-def test_weights_of_null_sessions_are_left_out(seed: int, n: int, need: int) -> None:
-    x, weights = made(seed, 9), np.arange(1.0, n + 1)
+@given(seed=st.integers(0, 2**32 - 1), span=st.integers(2, 5))
+def test_an_exponential_mean_leaves_the_weights_of_null_sessions_out(seed: int, span: int) -> None:
+    x, weights = made(seed, 9), (1 - 2 / (span + 1)) ** np.arange(4 * span - 1, -1, -1.0)
+    assert run(folded("ema"), x, 4 * span, span) == pytest.approx(
+        by_windows(lambda w: weighted(w, weights), 4 * span, span, x), abs=1e-12, nan_ok=True
+    )
 
-    def mean(window: Floats) -> float:
-        seen, ours = np.isfinite(window), weights[-len(window) :]
-        return float(np.sum(window[seen] * ours[seen]) / np.sum(ours[seen]))
 
-    out = np.full(x.shape, NAN)
-    kernels.weighted(x, weights, need, 0, len(x), out)
-    assert out == pytest.approx(by_windows(mean, n, need, x), abs=1e-12, nan_ok=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 16))
+def test_a_covariance_is_that_of_the_sessions_that_have_both(seed: int, n: int) -> None:
+    y, x = made(seed, 20), made(seed + 1, 20)
+
+    def plain(a: Floats, b: Floats) -> float:
+        both = np.isfinite(a) & np.isfinite(b)
+        return float(np.cov(a[both], b[both])[0, 1])
+
+    assert run(folded("ts_cov"), y, n, 2, y=x) == pytest.approx(by_windows(plain, n, 2, y, x), abs=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -148,9 +176,7 @@ def test_any_block_of_sessions_equals_the_same_sessions_of_the_whole(name: str) 
     whole = run(kernel, x, 11, 4)
     for lo, hi in ((0, 60), (0, 1), (17, 43), (59, 60)):
         block = run(kernel, x, 11, 4, lo=lo, hi=hi)
-        assert np.array_equal(block[lo:hi], whole[lo:hi], equal_nan=True)
-        assert np.isnan(block[:lo]).all()
-        assert np.isnan(block[hi:]).all()
+        assert np.array_equal(block, whole[lo:hi], equal_nan=True)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -178,9 +204,15 @@ def test_a_constant_window_has_no_spread_however_it_rounds() -> None:
     assert (run(KERNELS["deviation"][0], x, 7, 1)[1:] == 0).all()
     for name in ("skewness", "kurtosis", "fit"):
         assert np.isnan(run(KERNELS[name][0], x, 7, 1)).all(), name
-    out = np.full(x.shape, 5.0)
-    kernels.pairs(x, x, 7, 1, kernels.CORRELATION, 0, 8, out)
-    assert np.isnan(out).all()
+    assert np.isnan(run(folded("ts_corr"), x, 7, 1, y=x)).all()
+
+
+def test_what_has_left_a_window_leaves_no_trace() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    huge = x.copy()
+    huge[20] = 1e15
+    for name, (kernel, _) in KERNELS.items():
+        assert np.array_equal(run(kernel, huge, 9, 3)[29:], run(kernel, x, 9, 3)[29:]), name
 
 
 def test_the_latest_of_equal_extremes_counts() -> None:

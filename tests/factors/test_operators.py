@@ -44,6 +44,11 @@ ELEMENTWISE: list[tuple[Expr, Callable[[Floats, Floats], Floats]]] = [
     (x < y, lambda a, b: np.where(np.isnan(a + b), NAN, a < b)),
     (x > 0, lambda a, b: np.where(np.isnan(a), NAN, a > 0)),
     (op.where(x > y, y), lambda a, b: np.where(np.isnan(a + b) | ~(a > b), NAN, b)),
+    (op.select(x > y, y, 3), lambda a, b: np.where(np.isnan(a + b), NAN, np.where(a > b, b, 3))),
+    (x >= y, lambda a, b: np.where(np.isnan(a + b), NAN, a >= b)),
+    (x <= y, lambda a, b: np.where(np.isnan(a + b), NAN, a <= b)),
+    (op.power(x, y), lambda a, b: np.where(np.isnan(a + b), NAN, np.power(a, b))),
+    (op.signed_power(x, 2), lambda a, b: np.sign(a) * a * a),
     (op.fill(x, 0), lambda a, b: np.nan_to_num(a, nan=0.0)),
     (op.delay(x, 1), lambda a, b: np.vstack([np.full(5, NAN), a[:-1]])),
     (op.delta(x, 1), lambda a, b: np.vstack([np.full(5, NAN), a[1:] - a[:-1]])),
@@ -141,19 +146,17 @@ def test_correlation_and_beta_of_two_columns(computed: Computed) -> None:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, NAN]), min_size=3, max_size=9))
-def test_cross_sections_count_finite_values_and_average_ties(row: list[float]) -> None:
-    from factors.compute import CROSS_SECTION
-
+@given(row=st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, NAN]), min_size=3, max_size=9))
+def test_cross_sections_count_finite_values_and_average_ties(computed: Computed, row: list[float]) -> None:
     values = np.array([row])
     seen = values[np.isfinite(values)]
-    ranks = CROSS_SECTION["cs_rank"](values)[0]
+    ranks = computed(op.cs_rank(x), close=values)[0]
     assert ranks[np.isfinite(values[0])] == pytest.approx(stats.rankdata(seen) / max(len(seen), 1))
     assert np.isnan(ranks[np.isnan(values[0])]).all()
-    mean, deviation = CROSS_SECTION["cs_mean"](values)[0, 0], CROSS_SECTION["cs_std"](values)[0, 0]
+    mean, deviation = computed(op.cs_mean(x), close=values)[0, 0], computed(op.cs_std(x), close=values)[0, 0]
     assert mean == pytest.approx(seen.mean() if len(seen) else NAN, nan_ok=True)
     assert deviation == pytest.approx(seen.std() if len(seen) else NAN, nan_ok=True)
-    z = CROSS_SECTION["cs_z_score"](values)[0][np.isfinite(values[0])]
+    z = computed(op.cs_z_score(x), close=values)[0][np.isfinite(values[0])]
     assert z == pytest.approx((seen - seen.mean()) / seen.std() if len(set(seen)) > 1 else np.zeros(len(seen)))
 
 
@@ -168,13 +171,45 @@ def test_groups_and_lines_across_stocks_by_hand(computed: Computed) -> None:
     assert left.tolist() == pytest.approx([0.5, -1, 0.5, NAN], nan_ok=True)
 
 
+def test_a_scaled_session_has_magnitudes_that_add_up(computed: Computed) -> None:
+    values = np.array([[1.0, -3.0, NAN, 0.0], [0.0, 0.0, NAN, 0.0]])
+    assert computed(op.cs_scale(x), close=values)[0] == pytest.approx([0.25, -0.75, NAN, 0], nan_ok=True)
+    assert computed(op.cs_scale(x, 8), close=values)[0] == pytest.approx([2, -6, NAN, 0], nan_ok=True)
+    assert np.isnan(computed(op.cs_scale(x), close=values)[1]).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    cells=st.lists(
+        st.tuples(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0, NAN]), st.sampled_from([0.0, 1.0, 3.0, NAN]), st.sampled_from([1.0, 2.0, 5.0, NAN])),
+        min_size=1,
+        max_size=90,
+    )
+)
+def test_groups_and_lines_across_stocks_by_plain_numpy(computed: Computed, cells: list[tuple[float, float, float]]) -> None:
+    values, groups, others = (np.array([row]) for row in zip(*cells, strict=True))
+    given_ = {"close": values, "industry": groups, "open": others}
+    means, ranks = (computed(made(x, column("industry")), **given_)[0] for made in (op.cs_group_mean, op.cs_group_rank))
+    everywhere, left = computed(op.cs_rank(x), **given_)[0], computed(op.cs_residual(x, y), **given_)[0]
+    both = np.isfinite(values[0]) & np.isfinite(others[0])
+    spread = len(set(others[0][both])) > 1
+    line = np.polyfit(others[0][both], values[0][both], 1) if spread else [0.0, values[0][both].mean() if both.any() else NAN]
+    assert left == pytest.approx(np.where(both, values[0] - np.polyval(line, others[0]), NAN), abs=1e-9, nan_ok=True)
+    assert everywhere == pytest.approx(stats.rankdata(values[0], nan_policy="omit") / max(np.isfinite(values[0]).sum(), 1), nan_ok=True)
+    for n, (value, group, _) in enumerate(cells):
+        kin = values[0][(groups[0] == group) & np.isfinite(values[0])]
+        assert means[n] == pytest.approx(kin.mean() if len(kin) else NAN, nan_ok=True)
+        ranked = np.isfinite(value) and np.isfinite(group)
+        assert ranks[n] == pytest.approx(((kin < value).sum() + 0.5 * ((kin == value).sum() + 1)) / len(kin) if ranked else NAN, nan_ok=True)
+
+
 def test_market_wide_values_meet_those_of_each_stock(computed: Computed) -> None:
     values = np.random.default_rng(2).normal(size=(6, 4))
     ratio = x / op.delay(x, 1)
     found = computed(ratio - op.cs_mean(ratio), close=values)
     change = values[1:] / values[:-1]
     assert found[1:] == pytest.approx(change - change.mean(axis=1, keepdims=True))
-    assert computed(op.cs_mean(ratio), close=values).shape == (6, 1)
+    assert (computed(op.cs_mean(ratio), close=values)[1] == change[0].mean()).all()
 
 
 def test_the_first_component_explains_most_of_the_standardised_series(computed: Computed) -> None:
