@@ -42,9 +42,9 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
 
     For each day every table but the calendar is cut after it, then poisoned after it; the factors of that day must stay the same to the
     bit.  Once, compared on those days and the last session: rows shuffled and a stock removed (to the bit; the latter for factors that
-    compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding; raw_only
-    factors mean the price and are left out), all money in another currency (the order of the stocks must stay).  And a factor whose
-    column is null throughout must be null throughout.
+    compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding), all
+    money in another currency (the order of the stocks must stay); raw_only factors mean a price in yuan and are left out of these two.
+    And a factor whose column is null throughout must be null throughout.
     """
     proof = _Proof(factors, tables)
     breaches = []
@@ -58,7 +58,7 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
     breaches += proof.compare(factors, shuffled(tables), ends, "rows shuffled", _equal)
     breaches += proof.compare(alone, without(tables, removed), ends, f"{removed} removed", _equal)
     breaches += proof.compare(unmoved, rescaled_prices(tables), ends, "price history rescaled", _close)
-    breaches += proof.compare(factors, in_another_currency(tables), ends, "another currency", _same_order)
+    breaches += proof.compare(unmoved, in_another_currency(tables), ends, "another currency", _same_order)
     return breaches + proof.nulls(ends[-1])
 
 

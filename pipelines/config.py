@@ -17,6 +17,8 @@ from backtest.strategies import Strategy, TopkBuffer
 from data.errors import KestrelError
 from data.rules import Rules, exchange_rules
 from factors.clean import CleanSettings
+from factors.combine import CombineSettings
+from factors.evaluate import EvaluateSettings
 from factors.plugins import extend
 from factors.registry import SETS
 from models.folds import WalkSettings
@@ -52,6 +54,8 @@ class Factors(Settings):
     sets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("library",)
     names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     clean: CleanSettings = CleanSettings()
+    judge: EvaluateSettings = EvaluateSettings()
+    combine: CombineSettings = CombineSettings()
 
     @field_validator("modules")
     @classmethod

@@ -75,7 +75,7 @@ def evaluate(
     missing = [name for name in wanted if name not in there]
     if missing:
         raise KestrelError(f"This lake has no {', '.join(missing)}. What each factor needs: kestrel factors list")
-    settings = EvaluateSettings() if cost is None else EvaluateSettings(cost=cost)
+    settings = config.factors.judge if cost is None else config.factors.judge.model_copy(update={"cost": cost})
     days = {"start": start.date() if start else None, "end": end.date() if end else None}
     here = ground(lake, config, settings, **days, entry=entry, past=bool(combined))
     cleaning = config.factors.clean.model_copy(update={"neutralise": tuple(neutral)})
@@ -119,7 +119,7 @@ def judge(
     ideas: what the ledger calls each; the same name again is the same try.  A factor is asked for again where it is combined.
     """
     settings, part = settings or EvaluateSettings(), here.judged
-    weights = weighed(values, here, settings, combined, track=track)
+    weights = weighed(values, here, settings, [config.factors.combine.model_copy(update={"weighing": way}) for way in combined], track=track)
     present_DN = here.present_DN[part]
     mixtures = {f"combined:{way}": Mixture(weights_DF[part], present_DN.shape) for way, weights_DF in weights.items()}
     judged = Judge(here.y_DNH[part], HORIZONS, present_DN, here.dates, around=here.around, settings=settings)
@@ -141,14 +141,14 @@ def judge(
 
 
 def weighed(
-    values: Mapping[str, NDArray[np.floating]], here: Ground, settings: EvaluateSettings, ways: Sequence[Weighing], *, track: Track = silent
+    values: Mapping[str, NDArray[np.floating]], here: Ground, settings: EvaluateSettings, ways: Sequence[CombineSettings], *, track: Track = silent
 ) -> dict[Weighing, Floats]:
     """{way: weights [D, F]} of the factors at each close of the ground, by their RankICs that were known by then."""
     if not ways:
         return {}
     y_DN = np.where(here.present_DN, here.y_DNH[..., HORIZONS.index(settings.main)], np.nan)
     ic_DF = daily_rank_ics(values, y_DN, track=track)
-    return {way: walk(ic_DF, CombineSettings(weighing=way), reach=here.reach) for way in ways}
+    return {way.weighing: walk(ic_DF, way, reach=here.reach) for way in ways}
 
 
 def table(found: Evaluation) -> list[dict[str, Any]]:

@@ -54,8 +54,8 @@ def changes(factors: list[Factor], tables: Tables, days: list[date]) -> set[str]
 
 
 def test_no_factor_of_the_library_moves(tables: Tables, days: list[date], panel: Panel) -> None:
-    factors = build.choose(select(), panel, "raw").available
-    assert len(factors) == len(select())
+    factors = build.choose(select(sets=["library", "alpha101"]), panel, "raw").available
+    assert len(factors) == len(select(sets=["library", "alpha101"]))
     assert prove(factors, tables, days) == []
 
 
@@ -119,6 +119,35 @@ def test_an_amount_of_money_may_be_a_factor_since_its_order_stays(tables: Tables
 
 def test_a_null_that_becomes_a_number_is_caught(tables: Tables, days: list[date]) -> None:
     assert changes([planted(op.fill(op.returns(), 0))], tables, days) == {"last null"}
+
+
+def test_todays_industry_laid_over_the_past_is_caught(tables: Tables, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    day, moved = panel.axes.dates[300], tables["industries"].head(1).with_columns(pl.lit("b").alias("code"))
+    later = tables | {"industries": pl.concat([tables["industries"], moved.with_columns(start=pl.lit(panel.axes.dates[310]))])}
+    relative = [planted(op.returns() - op.cs_group_mean(op.returns(), column("industry")))]
+    assert changes(relative, later, [day]) == set()
+
+    def newest(industries: pl.DataFrame, axes: Axes) -> dict[str, Floats]:
+        codes = dict(industries.sort("start").select("symbol", "code").iter_rows())
+        return {"industry": np.tile([float(ord(codes[symbol])) if symbol in codes else np.nan for symbol in axes.symbols], (len(axes.dates), 1))}
+
+    monkeypatch.setattr(panels, "_from_industries", newest)
+    assert changes(relative, later, [day]) == {"cut"}
+
+
+def test_a_figure_restated_later_is_caught(tables: Tables, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    day, restated = panel.axes.dates[300], tables["reports"].head(1).with_columns(equity=pl.lit(7e9), revision=pl.lit(1, pl.Int32))
+    later = tables | {"reports": pl.concat([tables["reports"], restated.with_columns(announced_on=pl.lit(panel.axes.dates[310]))])}
+    book = [planted(column("equity"))]
+    assert changes(book, later, [day]) == set()
+
+    def as_restated(reports: pl.DataFrame, axes: Axes, names: object) -> dict[str, Floats]:
+        del names
+        last = dict(reports.sort("symbol", "period_end", "revision").select("symbol", "equity").iter_rows())
+        return {"equity": np.tile([last.get(symbol) or np.nan for symbol in axes.symbols], (len(axes.dates), 1))}
+
+    monkeypatch.setattr(panels, "statement_panels", as_restated)
+    assert {"cut", "poisoned"} <= changes(book, later, [day])
 
 
 def test_a_panel_that_takes_rows_as_they_come_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
