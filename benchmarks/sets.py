@@ -44,10 +44,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def evaluate(factors: list[Factor], columns: Panel, start: int = 0) -> NDArray[np.float32]:
     """All blocks, one after the other; the last session's values are left."""
-    found = np.empty((0, 0, 0), np.float32)
-    for _, found in compute.blocks([one.expr for one in factors], columns, start=start, threads=THREADS):
-        pass
-    return found[-1].copy()
+    expressions = [one.expr for one in factors]
+    *_, last = (x_BFN[-1] for _, x_BFN in compute.blocks(expressions, columns, start=start, threads=THREADS))
+    return last.copy()
 
 
 def fed(name: str, stocks: int) -> tuple[list[Factor], Panel]:
