@@ -61,7 +61,7 @@ def _cell(row: Row, key: str, pattern: str) -> str:
     value = float(row[key])
     if np.isposinf(value):
         return "∞"
-    if key.startswith("p_") and value < 0.0005:
+    if key in ("p_by", "monotonicity_p") and value < 0.0005:
         return "< .001"
     return form(value / 1e6 if key == "capacity" else value, pattern)
 
@@ -85,7 +85,7 @@ def _sheet(found: Evaluation, row: Row, place: int) -> list[Card]:
     ]
     decay = {int(one["horizon"]): one["rank_ic"] for one in sheet.horizons}
     curves = figures.quantile_curves(found.dates, sheet.quantile_DQ, horizon)
-    rising = f"return over {horizon} sessions less the mean of all; p of rising all the way: {form(row['monotonicity_p'], '.3f')}"
+    rising = f"return over {horizon} sessions less the mean of all; p of rising all the way: {_cell(row, 'monotonicity_p', '.3f')}"
     return [
         Card(row["factor"], f"number {place + 1} by |RankIC|", html=f'<a id="factor{place}"></a>{tiles(shown)}', wide=True),
         Card("RankIC", f"of returns over {horizon} sessions", [figures.rank_ic(found.dates, sheet.rank_ic_D)]),
