@@ -7,11 +7,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from backtest import costs, fills, strategies
-from backtest.compiled import compiled
 from backtest.costs import BUY, SELL, Rates
 from backtest.fills import BELOW_LOT, FILLED, NO_CASH, SUSPENDED, Book, Tape, affordable, cents, cost, proceeds, quote, sellable, tariff, whole_lots
 from backtest.strategies import DROPOUT, Policy
 from data.panel import Floats
+from factors.cached import cached
 
 # N stocks
 EQUAL_PART = -1  # value of a buy that gets the same part of the cash as the others
@@ -198,7 +198,7 @@ def size(policy: Policy, plan: Plan, price_N: Floats, tape: Tape, rates: Rates, 
             left -= amount + cost(q, t, shares, amount)
 
 
-@compiled(costs, fills, strategies)
+@cached(costs, fills, strategies)
 def decide(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan, tape: Tape, rates: Rates) -> None:
     """Plan the orders of the tape's first session whole, the evening before it."""
     choose(policy, score_N, book, price_N, plan)

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from backtest import choices, costs, fills, strategies
 from backtest.choices import Plan, choose, expected_cash, size
-from backtest.compiled import compiled
 from backtest.costs import BUY, SELL, Rates
 from backtest.fills import BONUS, DELISTED, DIVIDEND, FILLED, Book, Tape, buy, cents, quote, sell, tariff, write
 from backtest.strategies import Policy
 from data.panel import Floats
+from factors.cached import cached
 
 # D sessions, N stocks
 
@@ -107,7 +107,7 @@ def trade(
     return used
 
 
-@compiled(choices, costs, fills, strategies)
+@cached(choices, costs, fills, strategies)
 def run(
     tape: Tape,
     rates: Rates,

@@ -13,6 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from data.panel import Floats
+from factors import ranks
+from factors.cached import cached
 from factors.ranks import Ordered, ordered, rank_among
 
 FEWEST = 10  # pairs below which a session's correlation says nothing
@@ -68,7 +70,7 @@ def correlation(a_N: Floats, b_N: Floats, fewest: int) -> float:
     return np.nan
 
 
-@njit(cache=True, nogil=True)
+@cached(ranks)
 def rank_correlation(
     kept_a_M: NDArray[np.int32], rank_a_M: Floats, kept_b_M: NDArray[np.int32], rank_b_M: Floats, count: int, fewest: int, scratch_N: Floats
 ) -> float:
@@ -93,7 +95,7 @@ def _correlate_rows(a_SN: Floats, b_SN: Floats, fewest: int, out_S: Floats) -> N
         out_S[s] = correlation(a_SN[s], b_SN[s], fewest)
 
 
-@njit(cache=True, nogil=True)
+@cached(ranks)
 def _rank_correlate_rows(
     a_SN: Floats,
     a_SM: Floats,

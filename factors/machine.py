@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from factors import elementwise, folds, kernels, sections
+from factors.cached import cached
 from factors.elementwise import BINARY, STOCKS, UNARY, binary, select, unary
 from factors.folds import FOLDS, fold
 from factors.kernels import position, quantile, shape
@@ -37,7 +39,7 @@ def _operand(arena: Floats, desk: Floats, at: int, before: int, first: int, rows
     return desk[row : row + 1] if row < constants else desk[row + first : row + rows]
 
 
-@njit(cache=True, nogil=True)
+@cached(elementwise, folds, kernels)
 def run_tile(
     code: Code, values: Floats, arena: Floats, desk: Floats, work: Floats, constants: int, ahead: int, rows: int, out: NDArray[np.float32]
 ) -> None:
@@ -71,7 +73,7 @@ def run_tile(
             shape(x, n, need, 3 if op == SKEW else 4, to)
 
 
-@njit(cache=True, nogil=True)
+@cached(sections)
 def run_sessions(code: Code, values: Floats, arena: Floats, stocks: int, ahead: int, first: int, stop: int) -> None:
     """The instructions of a stage that look across stocks, for the sessions first … stop-1 of the block; arena [tiles, rows, 64]."""
     x, groups, out = np.empty(stocks), np.empty(stocks), np.empty(stocks)

@@ -9,13 +9,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from data.panel import Floats
+from factors import ranks
+from factors.cached import cached
 from factors.judge import correlation
 from factors.ranks import Ordered, ordered, rank_among, rank_rows
 
 QUANTILES = 5
 
 
-@njit(cache=True, nogil=True)
+@cached(ranks)
 def _means(x_DM: Floats, columns_DM: NDArray[np.int32], count_D: NDArray[np.int64], x_DN: Floats, y_DN: Floats, out_DQ: Floats) -> None:
     quantiles = out_DQ.shape[1]
     kept_M, ranks_M = np.empty(x_DM.shape[1], dtype=np.int32), np.empty(x_DM.shape[1])
@@ -49,7 +51,7 @@ def column_means(values_DQ: Floats) -> Floats:
     return np.where(count_Q > 0, np.where(known, values_DQ, 0.0).sum(axis=0) / np.maximum(count_Q, 1), np.nan)
 
 
-@njit(cache=True, nogil=True)
+@cached(ranks)
 def _buckets(x_DM: Floats, columns_DM: NDArray[np.int32], count_D: NDArray[np.int64], x_DN: Floats, quantiles: int, out_DN: NDArray[np.int8]) -> None:
     kept_M, ranks_M = np.empty(x_DM.shape[1], dtype=np.int32), np.empty(x_DM.shape[1])
     for t in range(x_DN.shape[0]):

@@ -11,10 +11,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from factors.alpha158 import quantiles as quantiles_file
+from factors.alpha158 import tiles, windows
 from factors.alpha158.names import LOOKBACK, NAMES, WINDOWS, places
 from factors.alpha158.quantiles import quantiles
 from factors.alpha158.tiles import CLOSE, HIGH, KNOWN, LOW, OPEN, PER_PRICE, STOCKS, VWAP, Columns, Tile, cut
 from factors.alpha158.windows import Slab, changes, extremes, levels, ratio, steps
+from factors.cached import cached
 
 Slabs = NDArray[np.float32]
 
@@ -38,7 +41,7 @@ def blocks(columns: Columns, *, start: int = 0, size: int = BLOCK, threads: int 
             yield lo, found
 
 
-@njit(cache=True, nogil=True)
+@cached(tiles, windows, quantiles_file)
 def _tile(columns: Columns, lo: int, first: int, slabs: Slabs) -> None:
     """Fill the slabs [B, 158, N] of the sessions from lo on for one tile of stocks."""
     tile = cut(columns, lo, lo + len(slabs), first)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from backtest import choices, fills
-from backtest.compiled import digest
 from backtest.sessions import run
+from factors.cached import digest
 
 
 def test_cache_of_the_simulation_is_stamped_with_every_file_it_is_made_of(tmp_path):

@@ -11,7 +11,7 @@ from numba import njit
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(*modules: ModuleType) -> Callable[[F], F]:
+def cached(*modules: ModuleType) -> Callable[[F], F]:
     """Compile a function, cached on disk until its own file or one of `modules` changes.
 
     numba's cache looks at the function's own file alone: after an edit of a file it calls into, it would go on running the old
@@ -19,12 +19,12 @@ def compiled(*modules: ModuleType) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        cached = njit(cache=True, nogil=True)(function)
-        index = getattr(getattr(cached, "_cache", None), "_cache_file", None)
+        compiled = njit(cache=True, nogil=True)(function)
+        index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
         if index is None or not hasattr(index, "_source_stamp"):  # another numba, or compiling is switched off: rather slow than stale
             return cast(F, njit(nogil=True)(function))
         index._source_stamp = digest(function.__code__.co_filename, *(str(module.__file__) for module in modules))
-        return cast(F, cached)
+        return cast(F, compiled)
 
     return decorate
 
