@@ -261,7 +261,7 @@ def _ragged(
     left, right, product, order, counts, M: tl.constexpr, N: tl.constexpr, LEFT: tl.constexpr, K: tl.constexpr, E: tl.constexpr,
     WIDE: tl.constexpr, TALL: tl.constexpr, COLUMNS: tl.constexpr, DEEP: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """left' right over the rows of one expert, 0 without any; one side lies token by token (the left or the right), the other in order."""
+    """Left' right over the rows of one expert, 0 without any; one side lies token by token (the left or the right), the other in order."""
     across: tl.constexpr = (N + COLUMNS - 1) // COLUMNS
     blocks: tl.constexpr = (M + TALL - 1) // TALL * across
     e, expert = tl.arange(0, WIDE), (tl.program_id(0) // blocks).to(tl.int64)

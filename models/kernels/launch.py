@@ -14,20 +14,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+tl: Any
+jit: Callable[..., Any]
 try:
     import triton
-    import triton.language as tl
+    import triton.language
 
-    jit: Callable[..., Any] = triton.jit
-    INSTALLED = True
+    tl, jit, INSTALLED = triton.language, triton.jit, True
 except ImportError:  # the reference paths work without it; kernels can be read and not launched
-    tl = SimpleNamespace(constexpr=object)
-
-    def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as it is."""
-        return function
-
-    INSTALLED = False
+    tl, jit, INSTALLED = SimpleNamespace(constexpr=object), lambda function: function, False
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -111,7 +106,7 @@ def computed(x: Tensor) -> torch.dtype:
 
 
 def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
+    """A / b, rounded up."""
     return -(-a // b)
 
 

@@ -21,7 +21,9 @@ from models.kernels.launch import ceil_div, computed, jit, launch, numbers, oper
 WALKS = 512  # of a head at most: enough for every multiprocessor to hold several
 
 
-def temporal_attention(q_SQHD: Tensor, k_STHD: Tensor, v_STHD: Tensor, key_valid_ST: Tensor, rel_bias_HL: Tensor, *, path: Path | None = None) -> Tensor:
+def temporal_attention(
+    q_SQHD: Tensor, k_STHD: Tensor, v_STHD: Tensor, key_valid_ST: Tensor, rel_bias_HL: Tensor, *, path: Path | None = None
+) -> Tensor:
     """o_SQHD, of q's type: each stock looks back over its own history; the queries are the last Q of its T sessions.
 
     key_valid_ST: bool; a key that isn't valid changes nothing, and a sequence without any gives 0.  rel_bias_HL: added to the
@@ -47,10 +49,11 @@ def reference(q_SQHD: Tensor, k_STHD: Tensor, v_STHD: Tensor, key_valid_ST: Tens
 
 
 def shape_class(q_SQHD: Tensor, k_STHD: Tensor) -> str:
-    """The class that paths are measured by; empty beyond 128 keys or numbers of a head."""
+    """The class that paths are measured by; empty beyond 64 keys (32 in float32) or 64 numbers of a head, where the backward spills."""
     keys, width = k_STHD.shape[1], q_SQHD.shape[3]
     kind = "all" if q_SQHD.shape[1] == keys else "last"
-    return f"T{padded(keys)} D{padded(width)} {kind}" if max(keys, width) <= 128 else ""
+    most = 32 if computed(q_SQHD) == torch.float32 else 64
+    return f"T{padded(keys)} D{padded(width)} {kind}" if keys <= most and width <= 64 else ""
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,11 +63,13 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: Tensor) -> 
     walks, constants = _tiling(q, k)
     tensors = {"q": q, "k": k, "v": v, "valid": valid.contiguous(), "bias": bias.contiguous(), "o": o, "lse": lse}
     arguments = {**tensors, "sequences": sequences, **_strides(q=q, k=k, v=v), **constants}
-    launch(_forward, walks * heads, arguments, warps=_warps(constants), stages=2)
+    launch(_forward, walks * heads, arguments, warps=4, stages=2)
     return o, lse
 
 
-def _gradient(do: Tensor, q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: Tensor, o: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _gradient(
+    do: Tensor, q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: Tensor, o: Tensor, lse: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(dq, dk, dv, dbias), each of its own's type."""
     (sequences, _, heads, _), keys = q.shape, k.shape[1]
     dq, dk, dv = (torch.empty_like(one, memory_format=torch.contiguous_format) for one in (q, k, v))
@@ -74,7 +79,7 @@ def _gradient(do: Tensor, q: Tensor, k: Tensor, v: Tensor, valid: Tensor, bias: 
     tensors = {"q": q, "k": k, "v": v, "valid": valid.contiguous(), "bias": bias.contiguous(), "o": o.contiguous(), "lse": lse, "do": do.contiguous()}
     results = {"dq": dq, "dk": dk, "dv": dv, "dlogit": dlogit_WHTT}
     arguments = {**tensors, **results, "sequences": sequences, **_strides(q=q, k=k, v=v), **constants}
-    launch(_backward, walks * heads, arguments, warps=2 * _warps(constants), stages=2)
+    launch(_backward, walks * heads, arguments, warps=4 if constants["ROWS"] == 16 else 8, stages=2)
     return dq, dk, dv, _by_distance(dlogit_WHTT[..., :keys, :keys].sum(0)).to(bias.dtype)
 
 
@@ -89,14 +94,11 @@ def _tiling(q: Tensor, k: Tensor) -> tuple[int, dict[str, Any]]:
     """Walks of a head, and the constants of the kernels."""
     (sequences, queries, heads, width), keys = q.shape, k.shape[1]
     side = padded(keys)
-    rows = max(64, side)
+    # Tensor cores want 64 rows of 16-bit numbers; three TF32 products leave no registers for as many.
+    rows = max(64 if q.element_size() == 2 else 16, side)
     constants = {"Q": queries, "T": keys, "H": heads, "D": width, "SCALE": width**-0.5}
     constants |= {"ROWS": rows, "PADDED": side, "WIDE": padded(width), "FAR": FAR, **numbers(q.dtype)}
     return min(ceil_div(sequences, rows // side), WALKS), constants
-
-
-def _warps(constants: dict[str, Any]) -> int:
-    return 4 if constants["ROWS"] == 64 else 8
 
 
 def _strides(**tensors: Tensor) -> dict[str, int]:
