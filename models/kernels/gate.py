@@ -196,9 +196,7 @@ def _tile(launch: Launch) -> str:
 
 def main() -> None:
     """Compile everything and print the table."""
-    print(
-        "| kernel | tile | type | warps | stages | registers | shared memory, bytes | spills | tensor-core instructions | asynchronous loads | fault |"
-    )
+    print("| kernel | tile | type | warps | stages | registers | shared bytes | spills | tensor-core instructions | loads ahead | fault |")
     print("|" + "---|" * 11)
     wrong = False
     for launch in shipped():

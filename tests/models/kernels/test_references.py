@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.kernels.attention import cross_attention, temporal_attention
-from models.kernels.experts import Route, max_violation, moe_ffn, moe_route
+from models.kernels import fp8
+from models.kernels.cross import cross_attention
+from models.kernels.experts import max_violation, moe_ffn
+from models.kernels.pairs import pair_loss
+from models.kernels.routing import Route, moe_route
+from models.kernels.sublayer import Weights, time_sublayer
+from models.kernels.temporal import temporal_attention
+from models.kernels.windows import embed_windows
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +61,9 @@ def test_temporal_attention_agrees_with_a_loop(queries: int, keys: int) -> None:
 
 
 def test_cross_attention_agrees_with_a_loop() -> None:
-    q, k, v, valid, _ = some_attention()
-    assert torch.allclose(cross_attention(q, k, v, valid), attend_by_loop(q, k, v, valid, None), atol=1e-12)
+    q, k, v, present, _ = some_attention()
+    expected = attend_by_loop(q, k, v, present, None) * present[..., None, None]
+    assert torch.allclose(cross_attention(q, k, v, present), expected, atol=1e-12)
 
 
 def test_a_key_that_is_not_valid_changes_nothing() -> None:
@@ -195,3 +202,105 @@ def test_the_same_experts_twice_give_the_same_gradients_to_the_bit() -> None:
 def test_the_largest_violation_is_0_in_balance_and_experts_over_active_less_1_at_worst() -> None:
     assert max_violation(torch.tensor([4, 4, 4])) == 0
     assert max_violation(torch.tensor([12, 0, 0])) == 2
+
+
+def test_a_token_that_is_not_present_goes_nowhere_and_changes_nobody() -> None:
+    x, logits, *weights = some_experts()
+    present = torch.arange(9) % 3 > 0
+    route = moe_route(logits, torch.zeros(5), 2, present)
+    alone = moe_route(logits[present], torch.zeros(5), 2)
+    assert route.counts_E.tolist() == alone.counts_E.tolist()
+    assert (route.expert_RK[~present] == 5).all()
+    assert (route.weight_RK[~present] == 0).all()
+    assert (route.order_P[-6:] // 2).tolist() == [0, 0, 3, 3, 6, 6]
+    y = moe_ffn(x, *weights, route)
+    assert torch.equal(y[present], moe_ffn(x[present], *weights, alone))
+    assert (y[~present] == 0).all()
+
+
+def test_gradients_of_the_experts_reach_present_tokens_alone() -> None:
+    x, logits, *weights = (one.requires_grad_() for one in some_experts(tokens=4, experts=3, channels=2, inner=2))
+    present = torch.tensor([True, False, True, True])
+    assert torch.autograd.gradcheck(lambda x, *weights: moe_ffn(x, *weights, moe_route(logits, torch.zeros(3), 2, present)), (x, *weights))
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_windows_are_rows_times_gate_through_the_weights(gated: bool) -> None:
+    panel, row = normal(8, 3), torch.randint(0, 8, (2, 4, 5))
+    gate, weight, bias = normal(2, 3), normal(6, 3), normal(6)
+    out = embed_windows(panel, row, gate if gated else None, weight, bias)
+    for s, n, t in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(5)).tolist():
+        x = panel[row[s, n, t]] * (gate[s] if gated else 1)
+        assert torch.allclose(out[s, n, t], weight @ x + bias, atol=1e-12)
+
+
+def test_gradients_of_windows_are_those_of_their_values() -> None:
+    panel, row = normal(5, 3), torch.randint(0, 5, (2, 2, 3))
+    inputs = [one.requires_grad_() for one in (normal(2, 3), normal(4, 3), normal(4))]
+    assert torch.autograd.gradcheck(lambda *inputs: embed_windows(panel, row, *inputs), inputs)
+
+
+def test_pairs_agree_with_a_loop_whether_shifts_are_numbers_or_a_tensor() -> None:
+    p, y, known = normal(2, 7, 2), normal(2, 7, 2).round(), torch.rand(2, 7, 2) < 0.8
+    found = pair_loss(p, y, known, [2, 5])
+    assert torch.equal(found, pair_loss(p, y, known, torch.tensor([2, 5])))
+    for s, h in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        pairs = [(i, (i - shift) % 7) for shift in (2, 5) for i in range(7) if known[s, i, h] and known[s, (i - shift) % 7, h]]
+        terms = [(float(y[s, i, h] - y[s, j, h]), float(p[s, i, h] - p[s, j, h])) for i, j in pairs]
+        expected = sum(abs(gap) * math.log1p(math.exp(-margin * math.copysign(1, gap))) for gap, margin in terms) / sum(abs(gap) for gap, _ in terms)
+        assert float(found[s, h]) == pytest.approx(expected)
+
+
+def test_gradients_of_pairs_are_those_of_their_values() -> None:
+    y, known = normal(1, 5, 2), torch.rand(1, 5, 2) < 0.8
+    assert torch.autograd.gradcheck(lambda p: pair_loss(p, y, known, [1, 3]), [normal(1, 5, 2).requires_grad_()])
+
+
+def a_sublayer(width: int = 8, heads: int = 2, keys: int = 4) -> tuple[Tensor, Tensor, Weights]:
+    latent = width // 4
+    sides = (width,), (width, width), (latent, width), (latent,), (width, latent), (width, latent), (heads, 2 * keys - 1), (width, width)
+    valid = torch.rand(3, keys) < 0.7
+    valid[0] = False
+    return normal(3, keys, width), valid, Weights(*(normal(*side) for side in sides))
+
+
+def rooted(x: Tensor, weight: Tensor) -> Tensor:
+    return x / (x.square().mean() + torch.finfo(x.dtype).eps).sqrt() * weight
+
+
+def test_the_sublayer_agrees_with_its_parts_one_by_one() -> None:
+    h, valid, w = a_sublayer()
+    x = torch.stack([torch.stack([rooted(row, w.norm_C) for row in one]) for one in h])
+    latent = torch.stack([torch.stack([rooted(w.squeeze_BC @ row, w.latent_norm_B) for row in one]) for one in x])
+    q, k, v = ((one @ weight.T).view(3, 4, 2, 4) for one, weight in ((x, w.query_CC), (latent, w.key_CB), (latent, w.value_CB)))
+    expected = h + attend_by_loop(q, k, v, valid, w.bias_AL).flatten(2) @ w.out_CC.T
+    assert torch.allclose(time_sublayer(h, valid, w), expected, atol=1e-10)
+
+
+def test_gradients_of_the_sublayer_are_those_of_its_values() -> None:
+    h, valid, weights = a_sublayer(width=4, heads=1, keys=2)
+    inputs = [one.requires_grad_() for one in (h, *weights)]
+    assert torch.autograd.gradcheck(lambda h, *weights: time_sublayer(h, valid, Weights(*weights)), inputs)
+
+
+def test_eight_bits_keep_what_they_can_hold_and_round_the_rest_to_a_sixteenth() -> None:
+    held = torch.tensor([[448.0, 1.0, -0.875, 0.0] * 32])
+    x8, scale = fp8.rows(held)
+    assert torch.equal(x8.float() * scale, held)
+    x = torch.randn(5, 256)
+    x8, scale = fp8.rows(x)
+    restored = (x8.float().view(5, 2, 128) * scale[..., None]).view(5, 256)
+    assert ((restored - x).abs() <= x.abs() / 16 + scale.repeat_interleave(128, 1) / 512).all()
+
+
+def test_experts_in_8_bits_are_near_those_in_full() -> None:
+    x, (gate, up, down) = torch.randn(300, 128), (torch.randn(4, 128, 128) / 11 for _ in range(3))
+    route = moe_route(torch.randn(300, 4), torch.zeros(4), 2, torch.rand(300) < 0.9)
+    full, eighths = moe_ffn(x, gate, up, down, route), fp8.moe_ffn_fp8(x, fp8.quantised(gate, up, down), route)
+    assert float((eighths - full).norm() / full.norm()) < 0.08
+    assert (eighths[route.expert_RK[:, 0] == 4] == 0).all()
+
+
+def test_experts_of_a_width_that_blocks_do_not_fill_are_refused_in_8_bits() -> None:
+    with pytest.raises(ValueError, match="multiples of 128, not 64 and 128"):
+        fp8.quantised(torch.zeros(1, 64, 128), torch.zeros(1, 64, 128), torch.zeros(1, 128, 64))
