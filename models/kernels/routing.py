@@ -35,7 +35,8 @@ def moe_route(logits_RE: Tensor, bias_E: Tensor, k: int, present_R: Tensor | Non
     """
     if not kernels_run("moe_route", logits_RE, shape_class(logits_RE), path):
         return reference(logits_RE, bias_E, k, present_R)
-    return Route(*ROUTE(logits_RE.contiguous(), bias_E, present_R, k))
+    weight_RK, expert_RK, order_P, counts_E = ROUTE(logits_RE.contiguous(), bias_E, present_R, k)
+    return Route(expert_RK, weight_RK, order_P, counts_E)
 
 
 def reference(logits_RE: Tensor, bias_E: Tensor, k: int, present_R: Tensor | None = None) -> Route:
@@ -58,7 +59,7 @@ def shape_class(logits_RE: Tensor) -> str:
 
 
 def _route(logits: Tensor, bias: Tensor, present: Tensor | None, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(expert_RK, weight_RK, order_P, counts_E)."""
+    """(weight_RK, expert_RK, order_P, counts_E)."""
     tokens, experts = logits.shape
     blocks = ceil_div(tokens, TOKENS)
     expert, order, counts_EB = (logits.new_empty(shape, dtype=torch.int64) for shape in ((tokens, k), (tokens * k,), (experts + 1, blocks)))
@@ -70,7 +71,7 @@ def _route(logits: Tensor, bias: Tensor, present: Tensor | None, k: int) -> tupl
     launch(_choose, blocks, arguments, warps=4, stages=1)
     begin_EB = (counts_EB.flatten().cumsum(0) - counts_EB.flatten()).view_as(counts_EB)
     launch(_arrange, blocks, {"expert": expert, "begin": begin_EB, "order": order, "tokens": tokens, **constants}, warps=4, stages=1)
-    return expert, weight, order, counts_EB[:experts].sum(1)
+    return weight, expert, order, counts_EB[:experts].sum(1)
 
 
 def _gradient(dweight: Tensor, logits: Tensor, expert: Tensor) -> Tensor:
@@ -84,11 +85,11 @@ def _gradient(dweight: Tensor, logits: Tensor, expert: Tensor) -> Tensor:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(inputs[0], output[0])
-    ctx.mark_non_differentiable(output[0], output[2], output[3])
+    ctx.save_for_backward(inputs[0], output[1])
+    ctx.mark_non_differentiable(*output[1:])
 
 
-def _differentiate(ctx: Any, dexpert: Tensor, dweight: Tensor, dorder: Tensor, dcounts: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, dweight: Tensor, *others: Tensor) -> tuple[Tensor | None, ...]:
     return GRADIENT(dweight, *ctx.saved_tensors), None, None, None
 
 
