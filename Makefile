@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results bench clean
+.PHONY: setup demo test test-all lint fix results bench bench-gpu clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
@@ -42,6 +42,10 @@ results: $(VENV)/.base  ## Qlib's CSI 500 table on the research pack, into docs/
 
 bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
 	for script in benchmarks/windows.py benchmarks/factors.py benchmarks/session.py; do $(BIN)/python -P $$script; done
+
+bench-gpu:  ## kernels and a whole training step, on a machine with a GPU and nothing but torch and triton
+	PYTHONPATH=. $(PYTHON) benchmarks/kernels.py
+	PYTHONPATH=. $(PYTHON) benchmarks/train_step.py
 
 clean:
 	rm -rf $(VENV) demo dist build

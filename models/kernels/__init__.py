@@ -1,1 +1,1 @@
-"""The ranker's operations one by one, in plain torch: what every faster version must agree with.  Imports torch alone."""
+"""The ranker's operations one by one: the mathematics in plain torch, and Triton kernels that must agree with it.  Imports torch and triton alone."""

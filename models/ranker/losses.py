@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+
+from models.kernels.pairs import pair_loss
 
 TINY = 1e-8
 
@@ -26,19 +27,12 @@ def squares(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor) -> Tensor:
     return _mean((p_SNH - y_SNH).square(), known_SNH)[:, 0]
 
 
-def wrong_pairs(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor, shifts: Sequence[int]) -> Tensor:
+def wrong_pairs(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor, shifts: Sequence[int] | Tensor) -> Tensor:
     """Logistic loss of pairs as [S, H], each pair counted by how far its labels are apart.  (RankNet, Burges et al. 2005)
 
     Pairs are the stocks `shift` places apart, in a circle: a sample that costs N instead of N^2 and covers all pairs over the steps.
     """
-    loss, total = p_SNH.new_zeros(()), p_SNH.new_zeros(())
-    for shift in shifts:
-        gap_SNH = y_SNH - y_SNH.roll(shift, 1)
-        weight_SNH = gap_SNH.abs() * (known_SNH & known_SNH.roll(shift, 1))
-        margin_SNH = (p_SNH - p_SNH.roll(shift, 1)) * gap_SNH.sign()
-        loss = loss + (softplus(-margin_SNH) * weight_SNH).sum(1)
-        total = total + weight_SNH.sum(1)
-    return loss / (total + TINY)
+    return pair_loss(p_SNH, y_SNH, known_SNH, shifts)
 
 
 def _mean(values_SNH: Tensor, known_SNH: Tensor) -> Tensor:

@@ -4,15 +4,39 @@ Dims: S sessions, N stocks of a session (padded), T lookback, F factors, G famil
 B channels of the bottleneck, A heads, E experts, K active experts, H horizons, R present stocks of all sessions.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
-from models.kernels.attention import cross_attention, temporal_attention
-from models.kernels.experts import moe_ffn, moe_route
-from models.ranker.settings import RankerSettings
+from models.kernels.cross import cross_attention
+from models.kernels.experts import moe_ffn
+from models.kernels.routing import moe_route
+from models.kernels.sublayer import Weights, latent_attention, time_sublayer
+from models.kernels.windows import embed_windows, project
+
+
+class Shape(Protocol):
+    """What the network reads of RankerSettings.  Stated here, so that a bare GPU machine can build one without pydantic."""
+
+    lookback: int
+    width: int
+    layers: int
+    time_heads: int
+    time_inner: int
+    cross_layers: int
+    experts: int
+    active: int
+    expert_width: int
+    gate: float
+    film: bool
+    chained: bool
+    dropout: float
+
+    @property
+    def cross_heads(self) -> int:
+        """Heads over the stocks."""
 
 
 class Output(NamedTuple):
@@ -39,7 +63,7 @@ class MarketGate(nn.Module):
 class Embedding(nn.Module):
     """Gated factors and flags into the width."""
 
-    def __init__(self, settings: RankerSettings, factors: int, flags: int, gauges: int) -> None:
+    def __init__(self, settings: Shape, factors: int, flags: int, gauges: int) -> None:
         super().__init__()
         self.gate = MarketGate(gauges, factors, settings.gate) if settings.gate else None
         self.flags = flags
@@ -47,13 +71,15 @@ class Embedding(nn.Module):
 
     def forward(self, x_SNTF: Tensor, m_SM: Tensor) -> Tensor:
         """x_SNTF, m_SM -> h_SNTC."""
-        if self.gate is None:
-            return self.project(x_SNTF)
-        gate_SF = pad(self.gate(m_SM), (0, self.flags), value=1.0)  # flags aren't weighed
-        # (gate x) W' = x (gate W'): a session's gate goes into its matrix, which is far smaller than its inputs.
-        weight_SFC = gate_SF[:, :, None] * self.project.weight.T
-        h_SNTC = (x_SNTF.flatten(1, 2) @ weight_SFC).view(*x_SNTF.shape[:3], -1)
-        return h_SNTC + self.project.bias
+        return project(x_SNTF, self.weigh(m_SM), self.project.weight, self.project.bias)
+
+    def windows(self, x_QF: Tensor, row_SNT: Tensor, m_SM: Tensor) -> Tensor:
+        """The same of rows of a panel, whose windows are never held."""
+        return embed_windows(x_QF, row_SNT, self.weigh(m_SM), self.project.weight, self.project.bias)
+
+    def weigh(self, m_SM: Tensor) -> Tensor | None:
+        """gate_SF; flags aren't weighed."""
+        return None if self.gate is None else pad(self.gate(m_SM), (0, self.flags), value=1.0)
 
 
 class SwiGLU(nn.Module):
@@ -76,7 +102,6 @@ class LatentAttention(nn.Module):
     def __init__(self, width: int, heads: int, lookback: int) -> None:
         super().__init__()
         latent = max(width // 4, 1)
-        self.heads = heads
         self.query = nn.Linear(width, width, bias=False)
         self.squeeze = nn.Sequential(nn.Linear(width, latent, bias=False), nn.RMSNorm(latent))
         self.key = nn.Linear(latent, width, bias=False)
@@ -84,17 +109,16 @@ class LatentAttention(nn.Module):
         self.bias_AL = nn.Parameter(torch.zeros(heads, 2 * lookback - 1))
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_RTC: Tensor, valid_RT: Tensor, last: int) -> Tensor:
-        """What the `last` sessions of each stock see of all of them: [R, last, C]."""
-        q_RQC, latent_RTB = self.query(x_RTC[:, -last:]), self.squeeze(x_RTC)
-        q, k, v = (one.unflatten(-1, (self.heads, -1)) for one in (q_RQC, self.key(latent_RTB), self.value(latent_RTB)))
-        return self.out(temporal_attention(q, k, v, valid_RT, self.bias_AL).flatten(-2))
+    def weights(self, norm_C: Tensor) -> Weights:
+        """All that it learns, after a norm of this scale."""
+        squeeze_BC, latent_norm_B = self.squeeze.parameters()
+        return Weights(norm_C, self.query.weight, squeeze_BC, latent_norm_B, self.key.weight, self.value.weight, self.bias_AL, self.out.weight)
 
 
 class TimeBlock(nn.Module):
     """Each stock looks back over its own history."""
 
-    def __init__(self, settings: RankerSettings) -> None:
+    def __init__(self, settings: Shape) -> None:
         super().__init__()
         width = settings.width
         self.norm, self.attention = nn.RMSNorm(width), LatentAttention(width, settings.time_heads, settings.lookback)
@@ -102,20 +126,20 @@ class TimeBlock(nn.Module):
 
     def forward(self, h_RTC: Tensor, valid_RT: Tensor) -> Tensor:
         """[R, T, C] -> [R, T, C]."""
-        h_RTC = h_RTC + self.attention(self.norm(h_RTC), valid_RT, h_RTC.shape[1])
+        h_RTC = time_sublayer(h_RTC, valid_RT, self.attention.weights(self.norm.weight))
         return h_RTC + self.inner(self.inner_norm(h_RTC))
 
 
 class Pool(nn.Module):
     """A history becomes one state: the last session asks all of them."""
 
-    def __init__(self, settings: RankerSettings) -> None:
+    def __init__(self, settings: Shape) -> None:
         super().__init__()
         self.norm, self.attention = nn.RMSNorm(settings.width), LatentAttention(settings.width, settings.time_heads, settings.lookback)
 
     def forward(self, h_RTC: Tensor, valid_RT: Tensor) -> Tensor:
         """[R, T, C] -> [R, C]."""
-        return h_RTC[:, -1] + self.attention(self.norm(h_RTC), valid_RT, 1)[:, 0]
+        return h_RTC[:, -1] + latent_attention(self.norm(h_RTC), valid_RT, self.attention.weights(self.norm.weight), 1)[:, 0]
 
 
 class Film(nn.Module):
@@ -155,7 +179,7 @@ class Experts(nn.Module):
 
     bias_E: Tensor
 
-    def __init__(self, settings: RankerSettings, gauges: int) -> None:
+    def __init__(self, settings: Shape, gauges: int) -> None:
         super().__init__()
         width, inner, count = settings.width, settings.expert_width, settings.experts
         self.active, self.count = settings.active, count
@@ -174,10 +198,9 @@ class Experts(nn.Module):
         if not self.count:
             return out_SNC, self.bias_E
         logit_SNE = self.router(x_SNC) + self.regime(m_SM)[:, None]
-        route = moe_route(logit_SNE[present_SN], self.bias_E, self.active)
-        y_RC = moe_ffn(x_SNC[present_SN], self.gate_ECI, self.up_ECI, self.down_EIC, route)
-        routed_SNC = torch.zeros_like(out_SNC).masked_scatter(present_SN[..., None], y_RC)
-        return out_SNC + routed_SNC, route.counts_E
+        route = moe_route(logit_SNE.flatten(0, 1), self.bias_E, self.active, present_SN.flatten())
+        y_RC = moe_ffn(x_SNC.flatten(0, 1), self.gate_ECI, self.up_ECI, self.down_EIC, route)
+        return out_SNC + y_RC.view_as(out_SNC), route.counts_E
 
     @torch.no_grad()
     def rebalance(self, load_E: Tensor, step: float) -> None:
@@ -211,7 +234,7 @@ class Heads(nn.Module):
 class Network(nn.Module):
     """Scores every stock of some sessions.  Permuting stocks permutes scores, and an absent one changes nobody's."""
 
-    def __init__(self, settings: RankerSettings, *, factors: int, flags: int, gauges: int, horizons: int) -> None:
+    def __init__(self, settings: Shape, *, factors: int, flags: int, gauges: int, horizons: int) -> None:
         super().__init__()
         self.embed = Embedding(settings, factors, flags, gauges)
         self.over_time = nn.ModuleList(TimeBlock(settings) for _ in range(settings.layers))
@@ -224,8 +247,15 @@ class Network(nn.Module):
 
     def forward(self, x_SNTF: Tensor, valid_SNT: Tensor, m_SM: Tensor) -> Output:
         """x_SNTF: F factors, then G flags.  valid_SNT: bool, when a stock was present; absent in the last session, it is no stock."""
+        return self._scored(self.embed(x_SNTF, m_SM), valid_SNT, m_SM)
+
+    def over_panel(self, x_QF: Tensor, row_SNT: Tensor, m_SM: Tensor) -> Output:
+        """The same of windows as rows of a panel, where row 0 says absent (`Panel`): what a GPU holds instead of the windows."""
+        return self._scored(self.embed.windows(x_QF, row_SNT, m_SM), row_SNT > 0, m_SM)
+
+    def _scored(self, h_SNTC: Tensor, valid_SNT: Tensor, m_SM: Tensor) -> Output:
         present_SN = valid_SNT[..., -1]
-        h_RTC, valid_RT = self.embed(x_SNTF, m_SM).flatten(0, 1), valid_SNT.flatten(0, 1)
+        h_RTC, valid_RT = h_SNTC.flatten(0, 1), valid_SNT.flatten(0, 1)
         for block in self.over_time:
             h_RTC = block(h_RTC, valid_RT)
         h_SNC = self.dropout(self.pool(h_RTC, valid_RT)).unflatten(0, present_SN.shape)
