@@ -1,7 +1,7 @@
 """Factors written as text: 'rank(ts_corr(close, volume, 10))' is parsed to operators, never run as Python.
 
 Words are the panel's columns, the operators of factors/operators.py under their own names, and the SHORT names below; the signs are
-+ - * / > < and brackets.  What an operator takes is read from its signature, so every operator is there and says itself what it wants.
++ - * / > < >= <= and brackets.  What an operator takes is read from its signature, so every operator is there and says itself what it wants.
 """
 
 import ast
@@ -28,6 +28,8 @@ SIGNS: dict[type[ast.AST], Callable[[Any, Any], Expr]] = {
     ast.Div: lambda a, b: a / b,
     ast.Gt: lambda a, b: a > b,
     ast.Lt: lambda a, b: a < b,
+    ast.GtE: lambda a, b: a >= b,
+    ast.LtE: lambda a, b: a <= b,
 }
 
 
@@ -81,7 +83,7 @@ class _Reader:
             return self.joined(type(node.ops[0]), node.left, node.comparators[0], depth)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return self.called(node, node.func.id, depth)
-        raise self.refusal(node, "is not part of an expression: columns, operators, numbers and + - * / > < are")
+        raise self.refusal(node, "is not part of an expression: columns, operators, numbers and + - * / > < >= <= are")
 
     def named(self, node: ast.Name) -> Expr:
         """A column, or an operator that needs nothing, such as returns."""

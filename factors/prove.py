@@ -44,7 +44,7 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
     bit.  Once, compared on those days and the last session: rows shuffled and a stock removed (to the bit; the latter for factors that
     compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding), all
     money in another currency (the order of the stocks must stay); raw_only factors mean a price in yuan and are left out of these two.
-    And a factor whose column is null throughout must be null throughout.
+    And a factor whose column is null throughout must be null too, unless its definition says `fill`, the one operator that makes numbers of nulls.
     """
     proof = _Proof(factors, tables)
     breaches = []
@@ -100,9 +100,10 @@ class _Proof:
     def nulls(self, day: date) -> list[Breach]:
         """Breaches of the rule that null stays null: one a factor and column, at its first value."""
         breaches = []
+        strict = [factor for factor in self.factors if not any(node.op == "fill" for node in factor.expr.walk())]
         for column, known in self.whole.columns.items():
             panel = Panel(self.whole.axes, {**self.whole.columns, column: np.full_like(known, np.nan)}, self.whole.trading)
-            for name, found in _fed([factor for factor in self.factors if column in factor.expr.needs], panel, day).items():
+            for name, found in _fed([factor for factor in strict if column in factor.expr.needs], panel, day).items():
                 places = np.flatnonzero(np.isfinite(found))
                 if len(places):
                     symbol, value = panel.axes.symbols[places[0]], float(found[places[0]])

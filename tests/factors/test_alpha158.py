@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from data.panel import Floats
 from factors import alpha158
-from factors.alpha158.features import fused
 from factors.alpha158.names import LOOKBACK, NAMES, WINDOWS
 from factors.alpha158.slabs import blocks
 from factors.alpha158.tiles import Columns
@@ -205,9 +204,9 @@ def test_other_stocks_change_no_bit(market: Columns, whole: Slab) -> None:
 
 
 def test_features_asked_for_one_by_one_are_the_same_to_the_bit(panel: Panel) -> None:
-    together = fused(panel.columns, NAMES)
+    together = values(select(sets=["alpha158"]), panel)
     for name in ("KMID", "QTLD30", "VSUMD60"):
-        assert np.array_equal(fused(panel.columns, [name])[name], together[name], equal_nan=True)
+        assert np.array_equal(values(select([name]), panel)[name], together[name], equal_nan=True)
 
 
 def test_no_feature_looks_ahead_or_moves_with_the_price_level(tables: dict[str, pl.DataFrame], panel: Panel) -> None:

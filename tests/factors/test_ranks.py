@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from factors.ranks import centred_ranks, grades, group_means, group_ranks, prepare, rank_gauss, rank_rows, row_residuals, z_score
+from factors.ranks import centred_ranks, grades, prepare, rank_gauss, rank_rows, z_score
 
 NAN = np.nan
 
@@ -78,29 +78,3 @@ def test_extreme_z_scores_of_inputs_are_clipped_at_3() -> None:
 def test_raw_inputs_pass_untouched() -> None:
     x_NF = np.ones((2, 2), dtype=np.float32)
     assert prepare(x_NF, "raw") is x_NF
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 2.0, NAN]), st.sampled_from([0.0, 1.0, 3.0, NAN])), min_size=1, max_size=12))
-def test_groups_are_averaged_and_ranked_each_by_itself(cells: list[tuple[float, float]]) -> None:
-    values, groups = (np.array([row]) for row in zip(*cells, strict=True))
-    means, ranks = group_means(values, groups)[0], group_ranks(values, groups)[0]
-    for n, (value, group) in enumerate(cells):
-        kin = values[0][(groups[0] == group) & np.isfinite(values[0])]
-        assert means[n] == pytest.approx(kin.mean() if len(kin) else NAN, nan_ok=True)
-        ranked = np.isfinite(value) and np.isfinite(group)
-        expected = ((kin < value).sum() + 0.5 * ((kin == value).sum() + 1)) / len(kin) if ranked else NAN
-        assert ranks[n] == pytest.approx(expected, nan_ok=True)
-
-
-def test_residuals_are_those_of_a_fitted_line_and_a_flat_one_where_nothing_can_be_fitted() -> None:
-    rng = np.random.default_rng(5)
-    y, x = rng.normal(size=(4, 30)), rng.normal(size=(4, 30))
-    y[0, 3] = x[0, 7] = NAN
-    x[3] = 0.1
-    found = row_residuals(y, x)
-    both = np.isfinite(y[0]) & np.isfinite(x[0])
-    assert np.isnan(found[0, [3, 7]]).all()
-    assert found[0][both] == pytest.approx(y[0][both] - np.polyval(np.polyfit(x[0][both], y[0][both], 1), x[0][both]))
-    assert found[1] == pytest.approx(y[1] - np.polyval(np.polyfit(x[1], y[1], 1), x[1]))
-    assert found[3] == pytest.approx(y[3] - y[3].mean())
