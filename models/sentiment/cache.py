@@ -55,6 +55,7 @@ class Cache:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA mmap_size = 268435456")
             self._db.executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
             raise KestrelError(f"{path} can't be used as a cache of answers: {error}. Name another: --set sentiment.cache=FILE") from None

@@ -1,8 +1,8 @@
 """One request to an OpenAI-compatible server, and everything that can be wrong with its answer."""
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from models.sentiment.prices import Usage
 from models.sentiment.prompts import CLOSE, OPEN
@@ -50,7 +50,9 @@ class Reply:
 
     def dump(self) -> str:
         """As JSON, for the cache."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        usage = {"hit": self.usage.hit, "miss": self.usage.miss, "output": self.usage.output}
+        parts = {"text": self.text, "stopped": self.stopped, "usage": usage, "thought": self.thought, "top": self.top, "cost": self.cost}
+        return json.dumps(parts, ensure_ascii=False)
 
     @classmethod
     def load(cls, body: str) -> "Reply":
@@ -59,12 +61,50 @@ class Reply:
         return cls(**(found | {"usage": Usage(**found["usage"])}))
 
 
-async def ask(http: "httpx.AsyncClient", api: Api, body: dict[str, Any]) -> Reply:
+class Line:
+    """One connection to a server, used again for every request.
+
+    The transport alone: redirects, cookies and a pool that many share would cost more than all else that a request needs here.
+    """
+
+    def __init__(self, url: str, *, key: str = "", timeout: float) -> None:
+        import httpx
+
+        base = url.rstrip("/")
+        self._urls = {api: httpx.URL(f"{base}/{path}") for api, path in PATHS.items()}
+        headers = {"host": self._urls["chat"].netloc.decode(), "content-type": "application/json", "accept": "application/json"}
+        self._headers = headers | ({"authorization": f"Bearer {key}"} if key else {})
+        self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)}
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        self._transport = httpx.AsyncHTTPTransport(verify=base.startswith("https"), limits=limits, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.aclose()
+
+    async def post(self, api: Api, body: dict[str, Any]) -> "httpx.Response":
+        """The whole response; raises httpx's errors."""
+        import httpx
+
+        content = json.dumps(body, ensure_ascii=False).encode()
+        headers = self._headers | {"content-length": str(len(content))}
+        request = httpx.Request("POST", self._urls[api], headers=headers, content=content, extensions=self._timeout)
+        response = await self._transport.handle_async_request(request)
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
+
+
+async def ask(line: Line, api: Api, body: dict[str, Any]) -> Reply:
     """The server's reply to one request; raises Fault for everything else."""
     import httpx
 
     try:
-        response = await http.post(PATHS[api], json=body)
+        response = await line.post(api, body)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise Fault(f"can't connect: {_said(error)}", billed=False, lost=True) from None
     except httpx.TimeoutException as error:

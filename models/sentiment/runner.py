@@ -6,15 +6,12 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.sentiment.cache import Cache, key_of
-from models.sentiment.client import Api, Fault, Reply, ask
+from models.sentiment.client import Api, Fault, Line, Reply, ask
 from models.sentiment.prices import MICRO, Prices, Usage
 from models.sentiment.settings import ServerSettings
-
-if TYPE_CHECKING:
-    import httpx
 
 OVERHEAD = 64  # tokens that a server's own template may add to a prompt
 
@@ -74,7 +71,7 @@ class Runner:
         sampling = json.dumps({name: value for name, value in call.body.items() if name not in ("prompt", "messages")}, sort_keys=True)
         return key_of(self.settings.model, self.settings.weights, call.prompt, sampling, call.api, call.phase)
 
-    async def reply(self, http: "httpx.AsyncClient", call: Call) -> Reply:
+    async def reply(self, line: Line, call: Call) -> Reply:
         """The model's reply.  Raises Fault after the last try, CapReached where money runs out."""
         key = self.key(call)
         kept = self.cache.get(key)
@@ -84,7 +81,7 @@ class Runner:
         wait = self.settings.patience
         for left in reversed(range(self.settings.tries)):
             try:
-                return await self._once(http, call, key)
+                return await self._once(line, call, key)
             except Fault as fault:
                 if not left or not fault.again:
                     raise
@@ -94,14 +91,14 @@ class Runner:
                 wait *= 2
         raise AssertionError("unreachable")
 
-    async def _once(self, http: "httpx.AsyncClient", call: Call, key: bytes) -> Reply:
+    async def _once(self, line: Line, call: Call, key: bytes) -> Reply:
         """One try: reserve, ask, settle."""
         began = self._now()
         worst = self.prices.worst(began).cost(Usage(miss=prompt_bound(call.prompt), output=call.limit))
         ticket = self.cache.reserve(began.strftime("%Y-%m"), key, worst, self.cap)
         self.tally.calls += 1
         try:
-            reply = await ask(http, call.api, call.body)
+            reply = await ask(line, call.api, call.body)
         except Fault as fault:
             cost = self._cost(fault.usage, began) if fault.usage else worst if fault.billed else 0
             self.cache.settle(ticket, cost, str(fault))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, CapReached, key_of
-from models.sentiment.client import Fault, NoSuchPath, Reply
+from models.sentiment.client import Fault, Line, NoSuchPath, Reply
 from models.sentiment.defence import quarantine
 from models.sentiment.labels import Calibration, Five, Unlabelled, from_draws, from_top, read_label
 from models.sentiment.opinions import Opinion, averaged, settled_name
@@ -23,7 +23,6 @@ from models.sentiment.settings import SentimentSettings
 from models.sentiment.thinking import Budget, Overrun, Piece, Thought, thinking
 
 if TYPE_CHECKING:
-    import httpx
     from jinja2 import Template
 
 TOP = 20  # log-probabilities asked for: the most that common servers give
@@ -78,27 +77,22 @@ class ServerScorer:
                 tally.pieces, tally.failures = tally.pieces + 1, tally.failures + 1
             else:
                 questions.setdefault(self.prompt.render(piece), []).append(place)
-        async with self._connection() as http:
-            await self._calibrate(http)
+        async with self._line() as line:
+            await self._calibrate(line)
         waiting = iter(questions.items())
         await asyncio.gather(*(self._work(waiting, found) for _ in range(min(asked.concurrency, len(questions)))))
         return found
 
-    def _connection(self) -> "httpx.AsyncClient":
-        """A client with one connection: the pool of a client that many share looks at all of them for every request."""
-        import httpx
-
+    def _line(self) -> Line:
         asked = self.settings.server
-        headers = {"Authorization": f"Bearer {self.around.key}"} if self.around.key else {}
-        base, limits = asked.url.rstrip("/") + "/", httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        return httpx.AsyncClient(base_url=base, headers=headers, timeout=asked.timeout, limits=limits, verify=base.startswith("https"), trust_env=False)
+        return Line(asked.url, key=self.around.key, timeout=asked.timeout)
 
     async def _work(self, waiting: Iterator[tuple[str, list[int]]], found: list[Answer | Failure]) -> None:
         """Take the next question until none is left; the others that share it get its answer for nothing."""
         tally = self.runner.tally
-        async with self._connection() as http:
+        async with self._line() as line:
             for content, places in waiting:
-                outcome = await self._outcome(http, content)
+                outcome = await self._outcome(line, content)
                 for place in places:
                     found[place] = outcome
                     outcome = Answer(outcome.probabilities) if isinstance(outcome, Answer) else outcome
@@ -106,7 +100,7 @@ class ServerScorer:
                 tally.failures += len(places) * isinstance(outcome, Failure)
                 self.around.report(tally)
 
-    async def _outcome(self, http: "httpx.AsyncClient", content: str) -> Answer | Failure:
+    async def _outcome(self, line: Line, content: str) -> Answer | Failure:
         """The answer to a question, or why there is none.  What is the server's or the purse's fault isn't held against the piece."""
         key = key_of("outcome", self.name, content)
         if self.around.retry:
@@ -116,7 +110,7 @@ class ServerScorer:
         if self.stopped:
             return Failure(f"not asked: {self.stopped}")
         try:
-            return self._judged(await self._opinion(http, content), key)
+            return self._judged(await self._opinion(line, content), key)
         except CapReached as error:
             self.stopped = str(error)
         except Fault as fault:
@@ -137,14 +131,14 @@ class ServerScorer:
         self.cache.fail(key, reason)
         return Failure(reason)
 
-    async def _calibrate(self, http: "httpx.AsyncClient") -> None:
+    async def _calibrate(self, line: Line) -> None:
         """Ask about news without content.  Where draws are all there is, nothing is subtracted: their prior is Dirichlet's."""
         if not self.settings.calibration.contextual or self.stopped:
             return
         priors = []
         for piece in self.prompt.content_free():
             try:
-                opinion = await self._opinion(http, self.prompt.render(piece))
+                opinion = await self._opinion(line, self.prompt.render(piece))
             except CapReached as error:
                 self.stopped = str(error)
                 return
@@ -159,21 +153,21 @@ class ServerScorer:
 
     # -- one opinion
 
-    async def _opinion(self, http: "httpx.AsyncClient", content: str) -> Opinion:
+    async def _opinion(self, line: Line, content: str) -> Opinion:
         """What the samples say together: mean probabilities, or counted draws where the server gives no log-probabilities."""
         chat = self.settings.server.api == "chat" or (self.settings.server.api == "auto" and self._known("chat"))
         parts = []
         for sample in range(self.settings.thinking.samples):
             if not chat:
                 try:
-                    parts.append(await self._completed(http, content, sample))
+                    parts.append(await self._completed(line, content, sample))
                     continue
                 except NoSuchPath:
                     if self.settings.server.api != "auto" or parts:
                         raise
                     self._learn("chat")
                     chat = True
-            parts.append(await self._chatted(http, content, sample))
+            parts.append(await self._chatted(line, content, sample))
         return self._together(parts)
 
     def _together(self, parts: Sequence[tuple[Thought, list[Reply]]]) -> Opinion:
@@ -195,7 +189,7 @@ class ServerScorer:
             cost=sum(reply.cost for reply in calls),
         )
 
-    async def _completed(self, http: "httpx.AsyncClient", content: str, sample: int) -> tuple[Thought, list[Reply]]:
+    async def _completed(self, line: Line, content: str, sample: int) -> tuple[Thought, list[Reply]]:
         """Think within the budget, then answer in a call of its own."""
         budget, replies = self.settings.thinking, []
         text = opened(self.template, content)
@@ -205,14 +199,14 @@ class ServerScorer:
             ask = next(rules)
             while True:
                 text += ask.append
-                reply = await self.runner.reply(http, self._call("think", text, ask.limit, sample))
+                reply = await self.runner.reply(line, self._call("think", text, ask.limit, sample))
                 replies.append(reply)
                 text += reply.text.partition(CLOSE)[0]
                 ask = rules.send(Piece(reply.text, reply.usage.output, reply.stopped))
         except StopIteration as done:
             thought = done.value
         text = opened(self.template, content) + thought.text + CLOSING + self.prompt.answer
-        replies.append(await self.runner.reply(http, self._call("answer", text, 1, sample)))
+        replies.append(await self.runner.reply(line, self._call("answer", text, 1, sample)))
         return thought, replies
 
     def _call(self, phase: str, text: str, limit: int, sample: int) -> Call:
@@ -225,7 +219,7 @@ class ServerScorer:
             body |= {"temperature": 1.0, "logprobs": TOP}
         return Call("completions", phase, body, text, limit)
 
-    async def _chatted(self, http: "httpx.AsyncClient", content: str, sample: int) -> tuple[Thought, list[Reply]]:
+    async def _chatted(self, line: Line, content: str, sample: int) -> tuple[Thought, list[Reply]]:
         """Think and answer in one call, where a server offers no other; its cap holds for both.  DeepSeek's reasoner refuses log-probabilities."""
         sampling, limit = self.settings.thinking, max(self.settings.thinking.cap, ANSWER)
         body: dict[str, Any] = {"model": self.settings.server.model, "messages": [{"role": "user", "content": content}], "max_tokens": limit}
@@ -233,11 +227,11 @@ class ServerScorer:
         listing = {"logprobs": True, "top_logprobs": TOP}
         try:
             chosen = body if self._known("no logprobs") else body | listing
-            reply = await self.runner.reply(http, Call("chat", "chat", chosen, content, limit))
+            reply = await self.runner.reply(line, Call("chat", "chat", chosen, content, limit))
         except Fault as fault:
             if str(fault) not in ("HTTP 400", "HTTP 422") or self._known("no logprobs"):
                 raise
-            reply = await self.runner.reply(http, Call("chat", "chat", body, content, limit))
+            reply = await self.runner.reply(line, Call("chat", "chat", body, content, limit))
             self._learn("no logprobs")
         return Thought(reply.thought, reply.usage.output, 0), [reply]
 
