@@ -4,47 +4,32 @@ Every step is one pass over characters; what was found is kept, so that a piece 
 """
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 LONGEST = 4000  # characters read of one text
-MOST_CUT = 0.5  # a text of which more than this was cut is no news
+MOST_CUT = 0.8  # a text of which more than this was cut is no news
+LEAST = 4  # letters that a text must keep
 # Full-width forms of ASCII, one character for one, so that places in the folded text are places in the text.
 FOLD = {0xFF01 + place: 0x21 + place for place in range(94)} | {0x3000: 0x20, ord("｜"): ord("|"), ord("▁"): ord("_"), ord("﹤"): ord("<")}
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # begin or end text that runs the other way: a text of its own
 HIDDEN = {"Cf", "Cc", "Co", "Cs", "Cn"}  # format (zero-width, bidi, tags), control, private, surrogate, unassigned
 
-_CONTROLS = re.compile(
-    r"<\s*\|[^<>|\n]{0,40}\|?\s*>"  # <|im_end|> and <｜User｜>, folded
-    r"|<\s*/?\s*(?:think|thinking|answer|system|user|assistant|human|instructions?|prompt|news|tool_call|tool_response|s|bos|eos|sep)\b[^<>\n]{0,40}>"
-    r"|\[\s*/?\s*(?:INST|SYS|SYSTEM|ASSISTANT|USER)\s*\]|<<\s*/?\s*SYS\s*>>|\{\{[^{}\n]{0,80}\}\}|```\w*"
-    r"|^\s*#{2,}\s*(?:system|user|assistant|instructions?|response|系统|指令|回答)\b.*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-_CLAUSE = re.compile(r"[^，,。．；;！!？?\n|、—\"“”()（）【】\[\]{}]+")
-_NUMBER = r"(?:[1-5](?![\d.%A-Za-z]|\s*[亿万千百元股家年月日倍个天次名只手条项])|[一二三四五](?=[分星级]|\s*$)|five\b|one\b|重大利[好空]|利[好空]\s*$|positive\b|negative\b)"
-_ORDERS = re.compile(
-    "|".join(
-        (
-            r"\b(?:ignor|disregard|forget|overrid|bypass|skip)\w*\b.{0,40}\b(?:above|previous|prior|earlier|preceding|instruction|rule|prompt|everything|all|news)",
-            r"(?:忽略|无视|忘记|忘掉|不要理会|不必理会|别管|抛开|跳过|推翻|覆盖).{0,12}"
-            r"(?:以上|上述|上面|上文|之前|前面|前文|此前|先前|所有|全部|任何|一切|指令|指示|规则|提示|要求|设定)",
-            r"\b(?:answer|reply|respond|output|return|print|say|write|score|rate|rating|label|grade|choose|select|give)\w*\b\W{0,4}(?:\w+\W+){0,6}?"
-            + _NUMBER,
-            r"(?:回答|回复|答复|输出|返回|打印|打分|评分|评为|评成|评级?为|标签|标注为?|答案|得分|分数|选择|选|判为|判定为|score)"
-            r"(?:[^\d一二三四五]{0,8}?)" + _NUMBER,
-            r"^\s*(?:system|assistant|user|developer|human|ai|bot)\b\s*(?:prompt|message|note|override)?\s*(?:[:：]|$)",
-            r"^\s*(?:系统|助手|用户|开发者|管理员)\s*(?:提示词?|消息|指令|通知|公告|命令)?\s*(?:[:：]|$)",
-            r"\b(?:you are (?:now|a|an|no longer)|act as|pretend|roleplay|from now on|as an ai|new (?:instruction|task|rule)|system prompt|jailbreak|developer mode|do not think)",
-            r"(?:从现在(?:起|开始)，?你|你现在是|你是一[个名位](?:AI|人工智能|助手|分析|评分|模型)|你的(?:任务|身份|角色|评分)|扮演|作为(?:一[个名位])?(?:AI|人工智能|语言模型|评分员|分析员)|新的?(?:指令|指示|任务|规则)|系统提示|提示词"
-            r"|越狱|开发者模式|无需思考|不要思考|不用思考|停止思考|思考结束|请(?:你)?(?:务必|一定|直接|只|仅)?(?:给出|打分|输出|回答|回复|评分|评为|判为)|打(?:出|个|为|成)?[1-5]分|本(?:条|则)(?:新闻|消息)(?:的)?(?:评分|标签|应))",
-            r"[\"']?(?:score|label|sentiment|rating|评分|情绪|标签)[\"']?\s*[:：=]\s*[\"']?" + _NUMBER,
-            r"[A-Za-z0-9+/]{40,}={0,2}",  # encoded orders
-        )
-    ),
-    re.IGNORECASE,
-)
+PATTERNS = Path(__file__).with_name("defence.toml")
+
+
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """The file's lists, each as one pattern; {number} in them stands for a label."""
+    found = tomllib.loads(PATTERNS.read_text(encoding="utf-8"))
+    lists = {name: "|".join(found[name]).replace("{number}", found["number"]) for name in ("controls", "clause", "orders")}
+    return {name: re.compile(text, re.IGNORECASE | re.MULTILINE) for name, text in lists.items()}
+
+
+_CONTROLS, _CLAUSE, _ORDERS = _patterns().values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,7 @@ class Cleaned:
         """Why the text is put aside, or None."""
         if not self.found:
             return None
-        if not any(character.isalnum() for character in self.text):
+        if sum(map(str.isalnum, self.text)) < LEAST:
             return f"nothing is left without its {' and '.join(self.found)}"
         return f"{self.cut:.0%} of it is {' and '.join(self.found)}" if self.cut > MOST_CUT and self.found != ("length",) else None
 
@@ -69,11 +54,9 @@ class Cleaned:
 def cleaned(text: str) -> Cleaned:
     """The text without hidden characters, control strings and clauses that give orders to its reader; the rest is unchanged."""
     found = []
-    whole = len(text)
-    shown = text[: 4 * LONGEST] if text.isascii() else "".join(letter for letter in text[: 4 * LONGEST] if letter in "\n\t" or not hidden(letter))
-    if text.isascii() and not text.isprintable():
-        shown = "".join(letter for letter in shown if letter in "\n\t" or letter.isprintable())
-    if len(shown) < min(whole, 4 * LONGEST):
+    read = text[: 4 * LONGEST]
+    shown = "".join("\n" if letter in TURNS else letter for letter in read if letter in "\n\t" or letter in TURNS or not hidden(letter))
+    if shown != read:
         found.append("hidden characters")
     bare = _without_controls(shown)
     if bare != shown:
@@ -81,7 +64,7 @@ def cleaned(text: str) -> Cleaned:
     plain = _without_orders(bare)
     if plain != bare:
         found.append("orders")
-    if len(plain) > LONGEST or whole > 4 * LONGEST:
+    if len(plain) > LONGEST or len(text) > len(read):
         found.append("length")
     kept = plain[:LONGEST].strip()
     return Cleaned(kept, tuple(found), 1 - len(kept) / len(text.strip()) if found and text.strip() else 0.0)
@@ -102,24 +85,29 @@ def hidden(letter: str) -> bool:
 
 
 def _without_controls(text: str) -> str:
-    """Cut until nothing is left to cut: what stands around a cut may make another control string."""
-    while True:
-        shorter = _cut(text, [found.span() for found in _CONTROLS.finditer(text.translate(FOLD))])
-        if shorter == text:
-            return text
-        text = shorter
+    """Put a line's end in place of every control string, until none is left: what stood around one is not one text."""
+    while found := [match.span() for match in _CONTROLS.finditer(text.translate(FOLD))]:
+        text = _replaced(text, found, "\n")
+    return text
 
 
 def _without_orders(text: str) -> str:
-    """Cut clauses that speak to the reader instead of about a company; an order may run over a comma, so whole sentences are tried too."""
+    """Cut what speaks to the reader instead of about a company, from where it begins to the end of its clause."""
     folded = text.translate(FOLD)
-    return _cut(text, [span for span in (clause.span() for clause in _CLAUSE.finditer(text)) if _ORDERS.search(folded[slice(*span)])])
+    spans = []
+    for clause in _CLAUSE.finditer(text):
+        start, end = clause.span()
+        order = _ORDERS.search(folded[start:end])
+        if order:
+            ahead = folded[start : start + order.start()]
+            spans.append((start if sum(map(str.isalnum, ahead)) < LEAST else start + order.start(), end))
+    return _replaced(text, spans, "")
 
 
-def _cut(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text without these spans, which don't overlap and are in order."""
+def _replaced(text: str, spans: list[tuple[int, int]], by: str) -> str:
+    """The text with something else in place of these spans, which are in order and don't overlap."""
     kept, place = [], 0
     for start, end in spans:
-        kept.append(text[place:start])
+        kept += [text[place:start], by]
         place = end
     return "".join((*kept, text[place:]))
