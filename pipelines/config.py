@@ -21,6 +21,7 @@ from factors.registry import SETS
 from models.folds import WalkSettings
 from models.labels import LabelSettings
 from models.registry import KINDS
+from models.sentiment.settings import SentimentSettings
 
 DEFAULT_FILE = "kestrel.toml"
 
@@ -98,6 +99,7 @@ class Config(Settings):
     walk: WalkSettings = WalkSettings()
     train: Train = Train()
     model: dict[str, dict[str, Any]] = Field(default_factory=dict)  # settings of models by name, checked by their own classes
+    sentiment: SentimentSettings = SentimentSettings()
     backtest: Backtest = Backtest()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
 

@@ -65,7 +65,10 @@ def audit(
     rows.append(gap)
     if cutoff is not None:
         before = np.array([day <= cutoff for day in days])
-        rows += [measure.row(f"raw up to {cutoff}", scores["raw"], known & before), measure.row(f"raw after {cutoff}", scores["raw"], known & ~before)]
+        rows += [
+            measure.row(f"raw up to {cutoff}", scores["raw"], known & before),
+            measure.row(f"raw after {cutoff}", scores["raw"], known & ~before),
+        ]
     return Verdict(rows, _breaches(rows[3], gap))
 
 
@@ -104,9 +107,7 @@ class _Measure:
         if len(places) < FEWEST or count < 2:
             return Row(what, len(places), count, None, None, None)
         groups = [places[self.codes[places] == code] for code in np.unique(self.codes[places])]
-        draws = [
-            statistic(np.concatenate([groups[place] for place in self.rng.integers(0, len(groups), len(groups))])) for _ in range(DRAWS)
-        ]
+        draws = [statistic(np.concatenate([groups[place] for place in self.rng.integers(0, len(groups), len(groups))])) for _ in range(DRAWS)]
         low, high = np.quantile(draws, [0.025, 0.975])
         return Row(what, len(places), count, statistic(places), float(low), float(high))
 

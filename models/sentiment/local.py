@@ -276,7 +276,7 @@ def load(folder: Path, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not folder.is_dir():
         raise KestrelError(f"There is no model folder '{folder}'. Put weights there and name it: --set sentiment.local.folder=DIR")
     ggufs = sorted(folder.glob("*.gguf"))
@@ -286,9 +286,11 @@ def load(folder: Path, device: str) -> tuple[Any, Any]:
     options |= {"gguf_file": ggufs[0].name} if ggufs else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **({} if ggufs else {"use_safetensors": True}), **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **({} if ggufs else {"use_safetensors": True}), **options)
     except (OSError, ValueError, ImportError) as error:
-        raise KestrelError(f"{folder} can't be loaded: {str(error).splitlines()[0]}. It needs config.json, tokenizer.json and *.safetensors, or a GGUF.") from None
+        raise KestrelError(
+            f"{folder} can't be loaded: {str(error).splitlines()[0]}. It needs config.json, tokenizer.json and *.safetensors, or a GGUF."
+        ) from None
     return model.to(chosen(device)).eval(), tokenizer
 
 
@@ -315,5 +317,3 @@ def fingerprint(folder: Path) -> str:
 def _weights(folder: Path) -> Iterator[Path]:
     for pattern in ("*.safetensors", "*.gguf", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         yield from sorted(folder.glob(pattern))
-
-

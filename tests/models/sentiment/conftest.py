@@ -40,7 +40,7 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
 
 @pytest.fixture
 def scorer_of(cache: Cache) -> Callable[..., ServerScorer]:
-    """A scorer of a stub: scorer_of(stub, thinking={...}, server={...}, ...)."""
+    """Makes a scorer of a stub, given sections of settings that differ."""
     return lambda stub, **changes: _scorer(stub, cache, **changes)
 
 

@@ -97,7 +97,11 @@ class Stub:
         wanted = drawn % 40 + 1
         written = min(limit, wanted)
         stopped = wanted <= limit
-        usage: dict[str, Any] = {"prompt_tokens": len(text) + 5, "completion_tokens": written, "prompt_tokens_details": {"cached_tokens": len(text) // 2}}
+        usage: dict[str, Any] = {
+            "prompt_tokens": len(text) + 5,
+            "completion_tokens": written,
+            "prompt_tokens_details": {"cached_tokens": len(text) // 2},
+        }
         self.bill += (len(text) // 2) * PRICES["hit"] + (len(text) + 5 - len(text) // 2) * PRICES["miss"] + written * PRICES["output"]
         finish = "stop" if stopped else "length"
         if path.endswith("chat/completions"):

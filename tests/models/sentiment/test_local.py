@@ -22,7 +22,9 @@ PACK = Path(os.environ.get("KESTREL_DATA_PACK", Path(__file__).parents[4] / "sha
 Make = Callable[..., LocalScorer]
 NEWS = [
     News(str(place), "600000.SH", "浦发银行", title)
-    for place, title in enumerate(("净利润同比增长20%", "被证监会立案调查，股票明日起停牌", "召开年度股东大会", "预亏2亿元", "签订3亿元合同，预计下半年交付完毕"))
+    for place, title in enumerate(
+        ("净利润同比增长20%", "被证监会立案调查，股票明日起停牌", "召开年度股东大会", "预亏2亿元", "签订3亿元合同，预计下半年交付完毕")
+    )
 ]
 
 
@@ -178,7 +180,9 @@ def test_real_weights_tell_good_news_from_bad(tmp_path: Path) -> None:
         pytest.skip("KESTREL_LLM names no folder with weights")
     raw = {"local": {"folder": where, "batch": 4}, "thinking": {"cap": 128}, "calibration": {"least_mass": 0.0}}
     scorer = LocalScorer(SentimentSettings.model_validate(raw), Cache(tmp_path / "answers.db"))
-    good, bad = (scorer.score([News("a", "600000.SH", "浦发银行", title)])[0] for title in ("净利润大增两倍，创历史新高", "涉嫌财务造假被立案调查，面临退市"))
+    good, bad = (
+        scorer.score([News("a", "600000.SH", "浦发银行", title)])[0] for title in ("净利润大增两倍，创历史新高", "涉嫌财务造假被立案调查，面临退市")
+    )
     assert isinstance(good, Answer)
     assert isinstance(bad, Answer)
     print(json.dumps({"good": good.score, "bad": bad.score}))

@@ -90,7 +90,13 @@ def test_a_passing_fault_is_waited_out_and_never_undercounted(
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [("no usage", "no usage"), ("no label", "labels have 0.000"), ("overrun", "5 tokens where 1 were allowed"), ("500", "HTTP 500"), ("400", "HTTP 400")],
+    [
+        ("no usage", "no usage"),
+        ("no label", "labels have 0.000"),
+        ("overrun", "5 tokens where 1 were allowed"),
+        ("500", "HTTP 500"),
+        ("400", "HTTP 400"),
+    ],
 )
 def test_a_lasting_fault_is_a_failure_with_its_reason_and_tried_again_on_request_only(
     stubs: ModuleType, scorer_of: Make, cache: Cache, pieces: list[News], fault: str, says: str
