@@ -25,6 +25,7 @@ from models.sentiment.cache import Cache
 from models.sentiment.defence import quarantine
 from models.sentiment.disguises import Names
 from models.sentiment.duplicates import leaders
+from models.sentiment.labels import fit_temperature
 from models.sentiment.prices import Usage, prices, yuan
 from models.sentiment.prompts import prompt
 from models.sentiment.runner import Report, unreported
@@ -145,6 +146,28 @@ def bill(settings: SentimentSettings) -> list[dict[str, Any]]:
         return cache.bill()
     finally:
         cache.close()
+
+
+def calibrated(settings: SentimentSettings, file: Path, *, before: date | None, report: Report = unreported) -> dict[str, Any]:
+    """The temperature that fits a file of labelled news best: title, label (-1, 0, 1) and, for `before`, date.
+
+    Labels on or after `before` aren't looked at, so that what is scored from then on is calibrated on the past.
+    """
+    try:
+        rows = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, try_parse_dates=True)
+        rows = rows.filter(pl.col("date").cast(pl.Date) < before) if before else rows
+        titles, classes = rows["title"].to_list(), rows["label"].to_numpy().astype(np.int64)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise KestrelError(f"{file} has no labelled news: {str(error).splitlines()[0]}. It needs title, label and, for --before, date.") from None
+    if not set(classes.tolist()) <= {-1, 0, 1} or len(set(classes.tolist())) < 2:
+        raise KestrelError(f"{file}: labels are {sorted(set(classes.tolist()))}. They are -1, 0 and 1, and two of them are needed.")
+    plain = settings.model_copy(update={"calibration": settings.calibration.model_copy(update={"temperature": 1.0})})
+    found = scorer_of(plain, report=report).score([News("", "", "公司", title) for title in titles])
+    kept = [place for place, answer in enumerate(found) if isinstance(answer, Answer)]
+    if not kept:
+        raise KestrelError(f"None of {len(titles)} pieces was answered: {next(a.reason for a in found if isinstance(a, Failure))}")
+    probabilities = np.array([answer.probabilities for answer in found if isinstance(answer, Answer)])
+    return {"labelled": len(titles), "answered": len(kept), "temperature": round(fit_temperature(probabilities, classes[kept]), 3)}
 
 
 def attacked(scorer: Scorer) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ class LocalScorer:
     """Scores on this machine."""
 
     def __init__(self, settings: SentimentSettings, cache: Cache, *, report: Report = unreported) -> None:
-        folder = Path(settings.local.folder)
+        folder = Path(settings.local.folder) if settings.local.folder else Path("(none)")
         self.settings, self.cache, self.report = settings, cache, report
         self.model, tokenizer = load(folder, settings.local.device)
         self.tongue = Tongue(tokenizer)
@@ -273,15 +273,15 @@ def sampled(logs_V: "torch.Tensor", temperature: float, top_p: float, generator:
 
 def load(folder: Path, device: str) -> tuple[Any, Any]:
     """(model, tokenizer) of a folder with safetensors, or with one GGUF file; offline, and without running any code from there."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not folder.is_dir():
         raise KestrelError(f"There is no model folder '{folder}'. Put weights there and name it: --set sentiment.local.folder=DIR")
     ggufs = sorted(folder.glob("*.gguf"))
     if len(ggufs) > 1:
         raise KestrelError(f"{folder} holds {len(ggufs)} GGUF files. Leave one.")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     options |= {"gguf_file": ggufs[0].name} if ggufs else {}
     try:

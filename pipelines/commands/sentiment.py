@@ -1,4 +1,4 @@
-"""`kestrel sentiment`: score, cost, audit."""
+"""`kestrel sentiment`: score, cost, calibrate, audit."""
 
 from contextlib import closing
 from datetime import date, datetime
@@ -15,7 +15,7 @@ END = click.option("--end", type=DAY, help="Last day of publication.")
 
 @click.group()
 def sentiment() -> None:
-    """Sentiment: score the lake's news, say what that costs, and audit a scorer."""
+    """Sentiment: score the lake's news, say what that costs, calibrate and audit a scorer."""
 
 
 @command(sentiment, "score")
@@ -70,6 +70,27 @@ def cost_(shared: Context, file: Path | None, start: datetime | None, end: datet
     spent = bill(config.sentiment)
     if spent and not as_json:
         show(spent, title=f"Spent, by {config.sentiment.cache}")
+
+
+@command(sentiment, "calibrate")
+@click.argument("labelled", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@config_option
+@click.option("--before", type=DAY, help="Look at labels before this day only.")
+@JSON
+def calibrate_(shared: Context, labelled: Path, file: Path | None, before: datetime | None, as_json: bool) -> None:
+    """Fit sentiment.calibration.temperature on labelled news of the past: a CSV or Parquet file with title, label (-1, 0, 1) and date.
+
+    \b
+    Example:  kestrel sentiment calibrate labelled.csv --before 2024-01-01
+    """
+    from pipelines.console import show
+    from pipelines.meter import Meter
+    from pipelines.sentiment import calibrated
+
+    config = shared.config(file)
+    with closing(Meter()) as meter:
+        found = calibrated(config.sentiment, labelled, before=_day(before), report=meter)
+    show([found], title="--set sentiment.calibration.temperature=...", as_json=as_json)
 
 
 @command(sentiment, "audit")

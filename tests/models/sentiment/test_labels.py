@@ -18,9 +18,9 @@ def test_spellings_of_a_label_add_up_and_an_unlisted_one_counts_as_the_last_list
 
 
 def test_labels_that_hardly_get_any_probability_are_no_answer() -> None:
-    with pytest.raises(Unlabelled, match="less than 0.1"):
+    with pytest.raises(Unlabelled, match=r"less than 0\.1"):
         from_logs([math.log(0.01)] * 5, least_mass=0.1)
-    with pytest.raises(Unlabelled, match="less than 0.1"):
+    with pytest.raises(Unlabelled, match=r"less than 0\.1"):
         from_top({"大": -0.05, "3": math.log(0.04)}, least_mass=0.1)
     with pytest.raises(Unlabelled):
         from_logs([math.nan] * 5, least_mass=0.0)
