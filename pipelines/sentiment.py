@@ -33,14 +33,14 @@ from models.sentiment.scorers import kind
 from models.sentiment.server import Surroundings
 from models.sentiment.settings import SentimentSettings
 
-CHUNK = 2000  # pieces between two writes of news_scores
+CHUNK = 20_000  # pieces between two writes of news_scores
 BYTES_A_TOKEN = 3.2  # of Chinese text in R1's tokenizer, measured on the research pack's titles and our prompt
 
 
 def scorer_of(settings: SentimentSettings, *, report: Report = unreported, retry: bool = False) -> Scorer:
     """The scorer that the settings name.  A server's key comes from the environment alone."""
     entry = kind(settings.scorer)
-    key = os.environ.get(settings.server.key, "") if entry.asks_server else ""
+    key = os.environ.get(settings.server.key, "") if entry.keyed else ""
     return entry.make(settings, lambda: Cache(settings.cache), Surroundings(now=now, key=key, report=report, retry=retry))
 
 
@@ -78,13 +78,13 @@ def score(
 ) -> dict[str, Any]:
     """Score what this scorer hasn't scored yet, and write news_scores as it goes; what happened, in numbers.
 
-    Near-duplicates take the score of the piece that was published first.
+    Near-duplicates take the score of the piece that was published first, where a score is dear.
     """
     rows = pieces(lake, settings, start=start, end=end)
     done = _scored(lake, scorer.name)
     todo = rows.join(done, on=["id", "symbol"], how="anti", maintain_order="left").head(limit if limit is not None else rows.height)
     news = news_of(todo)
-    first = leaders(news, settings.near)
+    first = leaders(news, settings.near) if kind(settings.scorer).dear else list(range(len(news)))
     alone = [place for place, leader in enumerate(first) if leader == place]
     found: dict[int, Answer | Failure] = {}
     for begin in range(0, len(alone), CHUNK):

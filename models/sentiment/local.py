@@ -4,71 +4,27 @@ Every piece is a row of a batch, padded on the left, with a state of its own: it
 All rows go forward one token a step through one key-value cache, so no phase reads again what an earlier one read.
 """
 
-import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, key_of
 from models.sentiment.defence import quarantine
-from models.sentiment.labels import LABELS, Calibration, Unlabelled, from_logs
+from models.sentiment.labels import Calibration, Unlabelled, from_logs
 from models.sentiment.opinions import Opinion, averaged, settled_name
-from models.sentiment.prompts import CLOSE, CLOSING, OPEN, prompt
+from models.sentiment.prompts import CLOSING, prompt
 from models.sentiment.runner import Report, Tally, unreported
 from models.sentiment.settings import SentimentSettings
 from models.sentiment.thinking import Budget, Piece, Thought, thinking
+from models.sentiment.tongue import Tongue
+from models.sentiment.weights import fingerprint, load
 
 if TYPE_CHECKING:
     import torch
-
-MARK = "\u0001here\u0001"  # where the chat template puts the message
-BLOCKS, BLOCK = 64, 1 << 16
-
-
-class Tongue:
-    """The model's tokenizer: prompts as token ids, with control tokens only where the template puts them."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        vocabulary = tokenizer.get_added_vocab()
-        self.size = len(tokenizer)  # a model may have more logits than there are tokens
-        self.close = vocabulary.get(CLOSE)  # None: a model that doesn't think
-        self.stops = {token for token in (self.close, tokenizer.eos_token_id) if token is not None}
-        self._controls = sorted((token for token in vocabulary if token.strip()), key=len, reverse=True)
-
-    def prompt(self, content: str) -> list[int]:
-        """The message in the model's chat template, up to where thinking begins."""
-        whole = self.tokenizer.apply_chat_template([{"role": "user", "content": MARK}], add_generation_prompt=True, tokenize=False)
-        before, _, after = whole.partition(MARK)
-        if self.close is not None:
-            after = after.rstrip().removesuffix(OPEN) + f"{OPEN}\n"
-        return [*self.trusted(before), *self.untrusted(content), *self.trusted(after)]
-
-    def trusted(self, text: str) -> list[int]:
-        """Ids of our own words."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def untrusted(self, text: str) -> list[int]:
-        """Ids of a text in which nothing is a control token: whatever the tokenizer would read as one is cut first."""
-        previous = None
-        while previous != text:
-            previous = text
-            for token in self._controls:
-                text = text.replace(token, "")
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
-
-    def labels(self, answer: str) -> list[int]:
-        """The one token of each label after the words that an answer begins with; raises KestrelError where a label has more."""
-        start = self.trusted(answer)
-        found = [self.trusted(answer + label) for label in LABELS]
-        if any(ids[:-1] != start for ids in found):
-            raise KestrelError(f"The labels 1 to 5 aren't one token each after '{answer}' for this tokenizer. Use another prompt.")
-        return [ids[-1] for ids in found]
 
 
 @dataclass
@@ -269,51 +225,3 @@ def sampled(logs_V: "torch.Tensor", temperature: float, top_p: float, generator:
     mass_V, order_V = torch.softmax(logs_V / temperature, dim=-1).sort(descending=True, stable=True)
     kept_V = torch.where(mass_V.cumsum(dim=0) - mass_V < top_p, mass_V, 0.0)
     return int(order_V[torch.multinomial(kept_V, 1, generator=generator)])
-
-
-def load(folder: Path, device: str) -> tuple[Any, Any]:
-    """(model, tokenizer) of a folder with safetensors, or with one GGUF file; offline, and without running any code from there."""
-    if not folder.is_dir():
-        raise KestrelError(f"There is no model folder '{folder}'. Put weights there and name it: --set sentiment.local.folder=DIR")
-    ggufs = sorted(folder.glob("*.gguf"))
-    if len(ggufs) > 1:
-        raise KestrelError(f"{folder} holds {len(ggufs)} GGUF files. Leave one.")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    options |= {"gguf_file": ggufs[0].name} if ggufs else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **({} if ggufs else {"use_safetensors": True}), **options)
-    except (OSError, ValueError, ImportError) as error:
-        raise KestrelError(
-            f"{folder} can't be loaded: {str(error).splitlines()[0]}. It needs config.json, tokenizer.json and *.safetensors, or a GGUF."
-        ) from None
-    return model.to(chosen(device)).eval(), tokenizer
-
-
-def chosen(device: str) -> str:
-    """The device by name; 'auto' is a GPU where there is one."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def fingerprint(folder: Path) -> str:
-    """A short hash of a folder's weights and tokenizer: names, sizes, and 64 blocks spread over each file."""
-    digest = hashlib.sha256()
-    for file in _weights(folder):
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size} ".encode())
-        with file.open("rb") as stream:
-            for place in range(BLOCKS):
-                stream.seek(max(size - BLOCK, 0) * place // (BLOCKS - 1))
-                digest.update(stream.read(BLOCK))
-    return digest.hexdigest()[:16]
-
-
-def _weights(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.safetensors", "*.gguf", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        yield from sorted(folder.glob(pattern))

@@ -15,11 +15,15 @@ Make = Callable[[SentimentSettings, Callable[[], Cache], Surroundings], Scorer]
 
 @dataclass(frozen=True)
 class Kind:
-    """One entry.  asks_server: whether it costs money and needs a key.  make: the scorer, given settings, the cache's opener and surroundings."""
+    """One entry.  make: the scorer, given settings, the cache's opener and surroundings.
+
+    dear: whether an answer costs more than finding out that a near-duplicate has one.  keyed: whether it needs a server's key.
+    """
 
     about: str
     make: Make
-    asks_server: bool = False
+    dear: bool = False
+    keyed: bool = False
 
 
 # httpx, transformers and torch are imported by the scorers when they are made or asked, so this table costs nothing.
@@ -45,8 +49,8 @@ def _local(settings: SentimentSettings, cache: Callable[[], Cache], around: Surr
 
 
 KINDS: dict[str, Kind] = {
-    "openai": Kind("any OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, DeepSeek", _openai, asks_server=True),
-    "local": Kind("a model in a folder, run here by transformers", _local),
+    "openai": Kind("any OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, DeepSeek", _openai, dear=True, keyed=True),
+    "local": Kind("a model in a folder, run here by transformers", _local, dear=True),
     "lexicon": Kind("a list of words with negation: the baseline", _lexicon),
 }
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache
 from models.sentiment.labels import five, from_logs
-from models.sentiment.local import LocalScorer, Tongue, load
+from models.sentiment.local import LocalScorer
 from models.sentiment.prompts import CLOSE, CLOSING, prompt
 from models.sentiment.settings import SentimentSettings
+from models.sentiment.tongue import Tongue
+from models.sentiment.weights import load
 
 PACK = Path(os.environ.get("KESTREL_DATA_PACK", Path(__file__).parents[4] / "shared" / "data")) / "r1_tokenizer"
 Make = Callable[..., LocalScorer]
