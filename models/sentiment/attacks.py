@@ -38,7 +38,7 @@ class Attack:
 class Held:
     """What became of an attack on every title: how many scores moved, how many pieces were put aside, the largest move.
 
-    reached: how many texts still differ from the honest ones, in letters, after cleaning: what a model would see of the attack.
+    reached: how many texts still differ from the honest ones after cleaning: where a model would see anything of the attack.
     """
 
     attack: Attack
@@ -73,7 +73,7 @@ def assault(scorer: Scorer, titles: Sequence[str], attacks: Sequence[Attack], *,
                 moves.append(2.0)
             elif isinstance(before, Answer):
                 moves.append(abs(after.score - before.score))
-        reached = sum(_letters(attack.on(title)) != (_letters(title) if attack.honest else "") for title in titles)
+        reached = sum(cleaned(attack.on(title)).text != (cleaned(title).text if attack.honest else "") for title in titles)
         found.append(Held(attack, len(titles), reached, sum(move > tolerance for move in moves), aside, max(moves, default=0.0)))
     return found
 
@@ -95,10 +95,6 @@ def by_kind(found: Iterable[Held]) -> list[dict[str, str | int | float]]:
         }
         for kind, group in groups
     ]
-
-
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, cleaned(text).text))
 
 
 def _news(title: str) -> News:

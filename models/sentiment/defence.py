@@ -17,6 +17,7 @@ LEAST = 4  # letters that a text must keep
 # Full-width forms of ASCII, one character for one, so that places in the folded text are places in the text.
 FOLD = {0xFF01 + place: 0x21 + place for place in range(94)} | {0x3000: 0x20, ord("｜"): ord("|"), ord("▁"): ord("_"), ord("﹤"): ord("<")}
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # begin or end text that runs the other way: a text of its own
+SIGNS, OPENING, CLOSING = " \t\n，,。．.；;！!？?|、—-", '（([【{“"', '）)]】}”"'
 HIDDEN = {"Cf", "Cc", "Co", "Cs", "Cn"}  # format (zero-width, bidi, tags), control, private, surrogate, unassigned
 
 PATTERNS = Path(__file__).with_name("defence.toml")
@@ -92,16 +93,31 @@ def _without_controls(text: str) -> str:
 
 
 def _without_orders(text: str) -> str:
-    """Cut what speaks to the reader instead of about a company, from where it begins to the end of its clause."""
+    """Cut what speaks to the reader instead of about a company, from where it begins to the end of its clause, with the signs around it."""
     folded = text.translate(FOLD)
-    spans = []
+    spans: list[tuple[int, int]] = []
     for clause in _CLAUSE.finditer(text):
         start, end = clause.span()
         order = _ORDERS.search(folded[start:end])
         if order:
             ahead = folded[start : start + order.start()]
-            spans.append((start if sum(map(str.isalnum, ahead)) < LEAST else start + order.start(), end))
+            start = start if sum(map(str.isalnum, ahead)) < LEAST else start + order.start()
+            spans.append(_with_signs(text, start, end, spans[-1][1] if spans else 0))
     return _replaced(text, spans, "")
+
+
+def _with_signs(text: str, start: int, end: int, floor: int) -> tuple[int, int]:
+    """The span with the signs before it, the bracket around it, and those after it where nothing is left on one side."""
+    first = start
+    while start > floor and text[start - 1] in SIGNS + OPENING:
+        start -= 1
+    if any(letter in OPENING for letter in text[start:first]):
+        while end < len(text) and text[end] in CLOSING:
+            end += 1
+    rest = end
+    while rest < len(text) and text[rest] in SIGNS:
+        rest += 1
+    return start, rest if start == floor or rest == len(text) else end
 
 
 def _replaced(text: str, spans: list[tuple[int, int]], by: str) -> str:

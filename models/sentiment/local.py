@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, key_of
 from models.sentiment.defence import quarantine
@@ -46,7 +47,9 @@ class LocalScorer:
     """Scores on this machine."""
 
     def __init__(self, settings: SentimentSettings, cache: Cache, *, report: Report = unreported) -> None:
-        folder = Path(settings.local.folder) if settings.local.folder else Path("(none)")
+        if not settings.local.folder:
+            raise KestrelError("There is no model folder named. Put weights into one: --set sentiment.local.folder=DIR")
+        folder = Path(settings.local.folder)
         self.settings, self.cache, self.report = settings, cache, report
         self.model, tokenizer = load(folder, settings.local.device)
         self.tongue = Tongue(tokenizer)
