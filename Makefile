@@ -41,7 +41,7 @@ results: $(VENV)/.base  ## Qlib's CSI 500 table on the research pack, into docs/
 	$(BIN)/python examples/qlib_csi500.py
 
 bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
-	for script in benchmarks/windows.py benchmarks/factors.py benchmarks/session.py; do $(BIN)/python -P $$script; done
+	for script in benchmarks/windows.py benchmarks/factors.py benchmarks/session.py benchmarks/sentiment_runner.py; do $(BIN)/python -P $$script; done
 
 bench-gpu:  ## kernels and a whole training step, on a machine with a GPU and nothing but torch and triton
 	PYTHONPATH=. $(PYTHON) benchmarks/kernels.py

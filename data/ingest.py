@@ -109,7 +109,7 @@ def _mapped(file: Path, name: str, source: Source) -> pl.DataFrame:
     """One file's rows in the table's columns; raises KestrelError that names the file, and the row where it is one row's fault."""
     types = {column: found.dtype for column, found in schema(name).columns().items()}
     frame = _read_file(file, {source.column(column).column for column in source.columns if types.get(column) in (pl.String, pl.List(pl.String))})
-    wanted = {source.column(column).column for column in source.columns} | set(source.where)
+    wanted = {source.column(column).column for column in source.columns} | set(source.where) | set(source.needs)
     missing = sorted(column for column in wanted if column is not None and column not in frame.columns)
     if missing:
         raise KestrelError(f"{file} has no column {', '.join(missing)} that [{name}] maps. It has: {', '.join(frame.columns)}.")
@@ -117,6 +117,7 @@ def _mapped(file: Path, name: str, source: Source) -> pl.DataFrame:
     try:
         for column, value in source.where.items():
             frame = frame.filter(pl.col(column) == value)
+        frame = frame.drop_nulls(source.needs) if source.needs else frame
         for column in source.columns:
             dtype = types.get(column, pl.Float64())
             if dtype.is_numeric():

@@ -79,6 +79,7 @@ class Source(BaseModel):
     file: str
     columns: dict[str, str | Column]
     where: dict[str, str | float | int | bool] = Field(default_factory=dict)  # keep the rows with these values
+    needs: list[str] = Field(default_factory=list)  # leave rows out in which one of these columns of the file is empty
 
     def column(self, name: str) -> Column:
         """The mapping of one column."""

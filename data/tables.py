@@ -172,6 +172,7 @@ class News(dy.Schema):
     title = dy.String()
     body = dy.String(nullable=True)
     source = dy.String(nullable=True)
+    first_seen = dy.Datetime(time_unit="us", time_zone="Asia/Shanghai", nullable=True)  # where a feed says when it came
 
 
 class NewsScores(dy.Schema):

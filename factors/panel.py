@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
 from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
+from data.publication import sessions_known
 from factors.expressions import COLUMNS
 from factors.kernels import carry
 from factors.statements import statement_panels
@@ -113,15 +115,9 @@ def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> d
     return columns
 
 
-def known_sessions(news: pl.DataFrame, axes: Axes, *, close_hour: int = 15) -> pl.DataFrame:
-    """(id, symbols, date): the first session whose close, 15:00 in Shanghai, comes at or after publication."""
-    closes = pl.DataFrame({"date": axes.dates}, schema={"date": pl.Date}).with_columns(
-        (pl.col("date").cast(pl.Datetime("us")) + pl.duration(hours=close_hour)).dt.replace_time_zone("Asia/Shanghai").alias("close_at")
-    )
-    first = pl.lit(closes["close_at"].min()) - pl.duration(hours=close_hour)  # older news was known before the panel begins
-    ordered = news.select("id", "symbols", "published_at").filter(pl.col("published_at") >= first).sort("published_at", "id")
-    joined = ordered.join_asof(closes.sort("close_at"), left_on="published_at", right_on="close_at", strategy="forward")
-    return joined.filter(pl.col("date").is_not_null()).select("id", "symbols", "date")
+def known_sessions(news: pl.DataFrame, axes: Axes, *, close_hour: int = 15, latency: timedelta = timedelta(0)) -> pl.DataFrame:
+    """(id, symbols, date): the first session whose close, 15:00 in Shanghai, comes at or after the piece is known."""
+    return sessions_known(news, axes.dates, close_hour=close_hour, latency=latency)
 
 
 def _from_index(bars: pl.DataFrame, index: str, axes: Axes) -> dict[str, Floats]:

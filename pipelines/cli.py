@@ -8,6 +8,7 @@ from pipelines.commands import upkeep
 from pipelines.commands.desk import desk
 from pipelines.commands.factor import factors
 from pipelines.commands.lake import data
+from pipelines.commands.sentiment import sentiment
 from pipelines.commands.shared import Context, Group
 
 
@@ -30,5 +31,5 @@ def main(context: click.Context, file: Path | None, sets: tuple[str, ...], lake_
 
 data.add_command(upkeep.vacuum_)
 data.add_command(upkeep.restore_)
-for group in (data, factors, *desk.commands.values()):
+for group in (data, factors, sentiment, *desk.commands.values()):
     main.add_command(group)

@@ -24,6 +24,7 @@ from factors.registry import SETS
 from models.folds import WalkSettings
 from models.labels import LabelSettings
 from models.registry import KINDS
+from models.sentiment.settings import SentimentSettings
 from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
@@ -117,6 +118,7 @@ class Config(Settings):
     walk: WalkSettings = WalkSettings()
     train: Train = Train()
     model: dict[str, dict[str, Any]] = Field(default_factory=dict)  # settings of models by name, checked by their own classes
+    sentiment: SentimentSettings = SentimentSettings()
     backtest: Backtest = Backtest()
     scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules

@@ -11,6 +11,7 @@ import polars as pl
 
 from data.errors import KestrelError
 from data.lake import open_lake
+from models.sentiment.presets import fitting
 from pipelines.config import Config
 from pipelines.console import show
 
@@ -20,7 +21,7 @@ FEWEST_SESSIONS = 20  # that the calendar should still hold
 
 def doctor(config: Config) -> None:
     """Print one row a fact: ok, or what to do."""
-    checks: list[Callable[[], dict[str, Any]]] = [_machine, _packages, _gpu, lambda: _lake(config), lambda: _calendar(config)]
+    checks: list[Callable[[], dict[str, Any]]] = [_machine, _packages, _gpu, _language_models, lambda: _lake(config), lambda: _calendar(config)]
     show([check() for check in checks], title="kestrel doctor")
 
 
@@ -45,6 +46,17 @@ def _gpu() -> dict[str, Any]:
     if not torch.cuda.is_available():
         return {"what": "gpu", "found": "none", "advice": "ok: everything runs on the CPU"}
     return {"what": "gpu", "found": torch.cuda.get_device_name(0), "advice": "ok"}
+
+
+def _language_models() -> dict[str, Any]:
+    """Which models of the family that scores news fit into this machine's memory, with which weights, for 16 pieces at once."""
+    import torch
+
+    memory = (
+        torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    )
+    fits = ", ".join(f"{preset.name} ({weights}, {preset.memory(weights) / 2**30:.0f} GiB)" for preset, weights in fitting(memory))
+    return {"what": "language models", "found": fits or "none fits", "advice": "ok: optional" if fits else "score by a server, or by the student"}
 
 
 def _lake(config: Config) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def news(found: Wire, stocks: Universe, delisted: Days, rng: np.random.Generator
             "title": text,
             "body": pl.Series([None] * len(kept), dtype=pl.String),
             "source": np.array(SOURCES, dtype=object)[rng.integers(0, len(SOURCES), len(kept))].tolist(),
+            "first_seen": pl.Series([None] * len(kept), dtype=pl.Datetime("us", "Asia/Shanghai")),  # as published
         }
     )
 
