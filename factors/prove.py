@@ -23,6 +23,7 @@ Rows = NDArray[np.float32]  # one session of a factor, a value a stock
 Values = Mapping[str, Rows]
 # A price history times a constant moves the last bits of logarithms and quotients; a real dependence moves far more.
 ROUNDING = 1e-5
+TRADED = ("open", "high", "low", "close", "vwap")  # a stock without a last price never had any of these
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class _Proof:
         breaches = []
         strict = [factor for factor in self.factors if not any(node.op == "fill" for node in factor.expr.walk())]
         for column, known in self.whole.columns.items():
-            panel = Panel(self.whole.axes, {**self.whole.columns, column: np.full_like(known, np.nan)}, self.whole.trading)
+            emptied = dict.fromkeys({column, *(TRADED if column == "last" else ())} & self.whole.columns.keys(), np.full_like(known, np.nan))
+            panel = Panel(self.whole.axes, {**self.whole.columns, **emptied}, self.whole.trading)
             for name, found in _fed([factor for factor in strict if column in factor.expr.needs], panel, day).items():
                 places = np.flatnonzero(np.isfinite(found))
                 if len(places):

@@ -149,7 +149,7 @@ def limit_up_age_60() -> Expr:
     The attention that a limit brings fades within days, and the price with it.  High earns more.  (Seasholes and Wu 2007)
     """
     hit = column("limit_up_hit")
-    return where(ts_mean(hit, 60) > -1, fill(ts_argmax(where(hit > 0, hit), 60, least=1), 60))  # null where nothing is known of hits
+    return where(ts_mean(hit, 60, least=1) > -1, fill(ts_argmax(where(hit > 0, hit), 60, least=1), 60))  # null where nothing is known of hits
 
 
 @factor("sentiment")
