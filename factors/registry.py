@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import KestrelError
 from factors.expressions import COLUMNS, Expr
 
-FAMILIES = ("value", "momentum", "size", "sentiment", "technical")
+FAMILIES = ("value", "momentum", "size", "sentiment", "news", "technical")
 
 # What a lake's factor table may hold, and the modules that define it.
 SETS = {
@@ -76,7 +76,7 @@ def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool =
 
 
 def library(sets: Iterable[str] = ("library",)) -> dict[str, Factor]:
-    """The factors of these sets, in their order; of the library, the five families in order and then those that users added."""
+    """The factors of these sets, in their order; of the library, its families in order and then those that users added."""
     found: dict[str, Factor] = {}
     place = {family: number for number, family in enumerate(FAMILIES)}
     for name in sets:

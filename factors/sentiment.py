@@ -1,10 +1,9 @@
-"""Sentiment: the mood of the market and each stock's share in it, news, attention and the taste for lotteries."""
+"""Sentiment: the mood of the market and each stock's share in it, attention and the taste for lotteries."""
 
 from factors.expressions import Expr, column
 from factors.operators import (
     cs_mean,
     cs_std,
-    decay,
     delta,
     ema,
     first_component,
@@ -45,21 +44,6 @@ def sentiment_beta() -> Expr:
 def sentiment_tilt() -> Expr:
     """Sentiment beta times the level of the index: high mood is said to be paid back by the stocks that moved with it."""
     return -ts_beta(traded_returns(), delta(sentiment_index(), 1), 60) * sentiment_index()
-
-
-@factor("sentiment")
-def news_score() -> Expr:
-    """Tone of the stock's news of the last 5 sessions, linearly decaying; null where no scored news names the stock.  (Tetlock 2007)"""
-    return decay(column("news_tone"), 5, least=1)
-
-
-@factor("sentiment")
-def news_attention() -> Expr:
-    """Logarithm of 1 + the news items of the last 5 sessions; 0 where none names the stock, null where the feed is silent.
-
-    (Barber and Odean 2008)
-    """
-    return log(1 + ts_sum(column("news_count"), 5))
 
 
 @factor("sentiment")

@@ -45,6 +45,7 @@ class Factors(Settings):
 
     sets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("library",)
     names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    scorer: str | None = None  # whose scores of news factors are made of; needed where news_scores holds those of several
     clean: CleanSettings = CleanSettings()
 
     @field_validator("sets")

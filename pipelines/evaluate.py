@@ -115,11 +115,11 @@ def _value(found: Evaluation, name: str, horizon: int) -> float:
     return float(one["rank_ic"][0])
 
 
-def prove_on(lake: Lake, names: Sequence[str], dates: int, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[int, list[Breach]]:
+def prove_on(lake: Lake, config: Config, names: Sequence[str], dates: int, *, track: Track = silent) -> tuple[int, list[Breach]]:
     """(factors proved, breaches) on this lake's tables, at sessions spread over its span."""
-    tables = tables_of(lake)
+    tables = tables_of(lake, config.factors.scorer)
     panel = build_panel(tables)
-    factors = choose(select(names or None, sets=sets), panel, lake.price_basis).available
+    factors = choose(select(names or None, sets=config.factors.sets), panel, lake.price_basis).available
     sessions = panel.axes.dates
     places = np.linspace(len(sessions) // 4, len(sessions) - 2, max(dates, 1)).astype(int)
     return len(factors), prove(factors, tables, [sessions[place] for place in places], track=track)

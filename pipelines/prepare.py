@@ -18,44 +18,54 @@ from factors import build, registry
 from factors.clean import CleanSettings, clean
 from factors.compute import Computer
 from factors.operators import float_cap, log
-from factors.panel import TABLES, axes_of, build_panel
+from factors.panel import TABLES, axes_of, build_panel, of_one_scorer
 from models.dataset import Dataset, stack
 from models.labels import COLUMNS, labels
 from pipelines.config import Config, Universe
 
-# The lake's facts that say what its factor table was built from, and which sets of factors it holds.
+# The lake's facts that say what its factor table was built from, which sets of factors it holds, and whose scores of news.
 FACTORS_KEY = "factors"
 SETS_KEY = "factor_sets"
+SCORER_KEY = "factor_scorer"
 
 
-def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
-    """The tables that factors read."""
-    return {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
+def tables_of(lake: Lake, scorer: str | None = None) -> dict[str, pl.DataFrame]:
+    """The tables that factors read, news_scores of one scorer: see of_one_scorer."""
+    tables = {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
+    if "news_scores" in tables:
+        tables["news_scores"] = of_one_scorer(tables["news_scores"], scorer)
+    return tables
 
 
-def build_factors(lake: Lake, *, sets: Sequence[str] = ("library",), track: Track = silent) -> tuple[build.Choice, bool]:
+def build_factors(lake: Lake, *, sets: Sequence[str] = ("library",), scorer: str | None = None, track: Track = silent) -> tuple[build.Choice, bool]:
     """Build the factor table of these sets unless it is current.  (what was available, whether anything was built)"""
-    versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
     factors = registry.select(sets=sets)
-    if lake.has("factors") and lake.facts().get(FACTORS_KEY) == build.key(factors, versions):
+    key = _key(lake, factors, scorer)
+    if lake.has("factors") and lake.facts().get(FACTORS_KEY) == key:
         names = set(lake.scan("factors").collect_schema().names())
         return build.Choice([factor for factor in factors if factor.name in names], {}), False
-    panel = build_panel(tables_of(lake))
+    panel = build_panel(tables_of(lake, scorer))
     choice = build.choose(factors, panel, lake.price_basis)
     lake.write("factors", build.build(choice.available, panel, track=track))
-    lake.state({FACTORS_KEY: build.key(factors, versions), SETS_KEY: " ".join(sets)})
+    lake.state({FACTORS_KEY: key, SETS_KEY: " ".join(sets), SCORER_KEY: scorer or ""})
     return choice, True
 
 
 def current_factors(lake: Lake) -> str:
     """The key of the factor table; raises KestrelError where it is missing or older than the tables it came from."""
-    versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
-    key = build.key(registry.select(sets=lake.facts().get(SETS_KEY, "library").split()), versions)
+    facts = lake.facts()
+    key = _key(lake, registry.select(sets=facts.get(SETS_KEY, "library").split()), facts.get(SCORER_KEY) or None)
     if not lake.has("factors"):
         raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
-    if lake.facts().get(FACTORS_KEY) != key:
+    if facts.get(FACTORS_KEY) != key:
         raise KestrelError("The factor table is older than the data or the factors' definitions. Run: kestrel factors build")
     return key
+
+
+def _key(lake: Lake, factors: Sequence[registry.Factor], scorer: str | None) -> str:
+    """What a factor table is known by: the factors, whose scores of news they read, and the versions of the tables."""
+    versions = {name: lake.version(name) for name in ("calendar", *TABLES) if lake.has(name)}
+    return build.key(factors, versions) + (f" {scorer}" if scorer else "")
 
 
 def present(universe: Universe, lake: Lake, trading_DN: np.ndarray, axes: Axes) -> np.ndarray:

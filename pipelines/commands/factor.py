@@ -60,7 +60,7 @@ def build_(shared: Context, file: Path | None) -> None:
     from pipelines.prepare import build_factors
 
     config = shared.config(file)
-    choice, built = build_factors(shared.lake(config), sets=config.factors.sets, track=Bars())
+    choice, built = build_factors(shared.lake(config), sets=config.factors.sets, scorer=config.factors.scorer, track=Bars())
     say(f"{len(choice.available)} factors {'built' if built else 'are current'}.")
     for name, reason in choice.unavailable.items():
         say(f"  unavailable: {name} {reason}")
@@ -103,7 +103,7 @@ def prove_(shared: Context, names: tuple[str, ...], file: Path | None, dates: in
     from pipelines.evaluate import prove_on
 
     config = shared.config(file)
-    proved, breaches = prove_on(shared.lake(config), names, dates, sets=config.factors.sets, track=Bars())
+    proved, breaches = prove_on(shared.lake(config), config, names, dates, track=Bars())
     if breaches:
         lines = "\n".join(f"  {b.factor}: {b.change} moves {b.day} {b.symbol} from {b.before:g} to {b.after:g}" for b in breaches)
         raise KestrelError(f"{len(breaches)} breaches:\n{lines}\nThe factor reads what is not known yet, or mixes price bases.")
