@@ -21,6 +21,7 @@ from models.sentiment.student.losses import Targets, log_loss, loss, softmax, te
 Floats = NDArray[np.float64]
 Sparse = tuple[grams.Edges, grams.Ints, grams.Floats32]
 CHUNK = 8192  # texts a pass of predict: bounds its memory
+HELD_OUT = 5  # one training text in so many chooses the penalty and the temperature
 
 
 class LinearSettings(BaseModel):
@@ -31,12 +32,11 @@ class LinearSettings(BaseModel):
     bits: Annotated[int, Field(ge=8, le=26)] = 20  # 2**bits buckets
     least: PositiveInt = 2  # texts a gram must stand in
     strengths: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (3.0, 10.0, 30.0)  # of the loss over the penalty
-    folds: Annotated[int, Field(ge=2)] = 3  # of the training texts, to choose between those
     steps: PositiveInt = 40  # of the solver, at most: it stops before the last digits, which tell nothing of other texts
 
 
 class LinearStudent:
-    """Weights of grams; the penalty and the temperature of the probabilities are chosen on held-out parts of the training texts."""
+    """Weights of grams; the penalty and the temperature of the probabilities are chosen on held-out training texts."""
 
     name = "linear"
 
@@ -53,9 +53,8 @@ class LinearStudent:
     def fit(self, texts: Sequence[str], targets: Targets, *, seed: int = 0, track: Track = silent) -> None:
         """Learn from these texts in place; the seed has no part in it.  Raises KestrelError where there is too little to learn from."""
         del seed  # a convex problem, solved
-        folds = self.settings.folds
-        if len(texts) < 10 * folds:
-            raise KestrelError(f"{len(texts)} texts are too few to fit a student: bring {10 * folds} at least.")
+        if len(texts) < 6 * HELD_OUT:
+            raise KestrelError(f"{len(texts)} texts are too few to fit a student: bring {6 * HELD_OUT} at least.")
         counted = grams.counts(*grams.codes(texts), self.settings.bits)
         frequency = np.bincount(counted[1], minlength=1 << self.settings.bits)
         self.buckets_K = np.flatnonzero(frequency >= self.settings.least).astype(np.int32)
@@ -86,17 +85,15 @@ class LinearStudent:
         return column
 
     def _held_out(self, matrix: Sparse, targets: Targets, strength: float) -> tuple[float, float]:
-        """(cross-entropy, temperature) of every training text by fits that didn't see it."""
-        z_NC = np.zeros((len(targets), targets.classes))
-        part_N = np.arange(len(targets)) % self.settings.folds
-        for part in range(self.settings.folds):
-            seen, held = np.flatnonzero(part_N != part), np.flatnonzero(part_N == part)
-            weights_KC, bias_C = self._solve(grams.rows_of(matrix, seen), targets[seen], strength)
-            z_HC = np.tile(bias_C, (len(held), 1))
-            grams.times(*grams.rows_of(matrix, held), weights_KC, z_HC)
-            z_NC[held] = z_HC
-        warm = temperature(z_NC, targets.best_NC)
-        return log_loss(z_NC / warm, targets.best_NC), warm
+        """(cross-entropy, temperature) of the texts held out by a fit of the others."""
+        out_N = np.arange(len(targets)) % HELD_OUT == HELD_OUT - 1
+        seen, held = np.flatnonzero(~out_N), np.flatnonzero(out_N)
+        weights_KC, bias_C = self._solve(grams.rows_of(matrix, seen), targets[seen], strength)
+        z_HC = np.tile(bias_C, (len(held), 1))
+        grams.times(*grams.rows_of(matrix, held), weights_KC, z_HC)
+        target_HC = targets[held].best_NC
+        warm = temperature(z_HC, target_HC)
+        return log_loss(z_HC / warm, target_HC), warm
 
     def _solve(self, matrix: Sparse, targets: Targets, strength: float) -> tuple[NDArray[np.float32], Floats]:
         """(weights [K, C], bias [C]) with the least strength * loss + |weights|^2 / 2."""
