@@ -23,6 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.sentiment.evaluation import Estimate, evaluation, gain, wilson
+from models.sentiment.student.blend import BlendStudent
 from models.sentiment.student.documents import document
 from models.sentiment.student.losses import labelled
 from models.sentiment.student.student import KINDS, Student
@@ -162,11 +163,14 @@ def judged(data: Labelled, kinds: list[str], name: str) -> list[dict[str, Any]]:
         rows.insert(0, {"set": name, "scorer": "words", **interval("accuracy", wilson(int(hits.sum()), len(hits)))})
     read = [document(text, name=own) for text, own in zip(data.texts, data.names, strict=True)]
     train, test = ([text for text, out in zip(read, data.test, strict=True) if out == side] for side in (False, True))
+    fits: dict[str, Student] = {}
     for kind in kinds:
-        student: Student = KINDS[kind]()
-        began = time.perf_counter()
-        student.fit(train, labelled(data.labels[~data.test], data.classes))
-        fit_s = time.perf_counter() - began
+        student, began = KINDS[kind](), time.perf_counter()
+        if isinstance(student, BlendStudent) and {"linear", "encoder"} <= set(fits):
+            student.members = (fits["linear"], fits["encoder"])  # they would come out the same
+        else:
+            student.fit(train, labelled(data.labels[~data.test], data.classes))
+        fits[kind], fit_s = student, time.perf_counter() - began
         found = row(name, kind, student.predict(test), truth, floor_right, near)
         rows.append(found | {"texts_a_second": round(speed(student, test)), "fit_s": round(fit_s, 1)})
     return [one | {"train": len(train), "test": len(test), "near_duplicates": int(near.sum())} for one in rows]
