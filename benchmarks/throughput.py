@@ -27,7 +27,7 @@ from models.sentiment.student.linear import LinearSettings, LinearStudent
 from models.sentiment.student.losses import labelled
 from models.sentiment.student.network import Network, _padded
 
-TITLE, BODY, DOCUMENTS, REPEATS = 22, 225, 100_000, 5
+TITLE, BODY, DOCUMENTS, REPEATS = 22, 225, 100_000, 3
 NEWS = ["news_score", "news_level_1", "news_level_3", "news_surprise", "news_dispersion", "news_negative", "news_attention"]
 
 
@@ -142,20 +142,20 @@ def encoders(student: EncoderStudent, given: list[str]) -> dict[str, float]:
 def main() -> None:
     """Measure, print, keep."""
     rng = np.random.default_rng(0)
-    train = texts(4000, TITLE, rng)
-    labels = labelled(rng.integers(0, 2, 4000), 2)
+    train = texts(1000, TITLE, rng)
+    labels = labelled(rng.integers(0, 2, 1000), 2)
     linear, encoder = LinearStudent(LinearSettings(strengths=(10.0,))), EncoderStudent()
     encoder = EncoderStudent(encoder.settings.model_copy(update={"epochs": 1}))
     linear.fit(train, labels)
     encoder.fit(train, labels)
-    titles = texts(40_000, TITLE, rng)
+    titles = texts(20_000, TITLE, rng)
     found: dict[str, float] = {}
     for student in (linear, encoder):
         found[f"{student.name}: titles a second, one thread"] = len(titles) / best(lambda student=student: student.predict(titles))
         found[f"{student.name}: titles a second, two threads"] = len(titles) / best(halves(student.predict, titles))
     found["linear: 100,000 documents of 247 characters to the factor table, seconds"] = to_factors(linear, rng)
     found["most memory so far, GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    found |= encoders(encoder, titles[:8192])
+    found |= encoders(encoder, titles[:4096])
     facts = {"cores": os.cpu_count() or 0, "load": os.getloadavg()[0], "table_mb": encoder.table_PVH.nbytes / 1e6}
     for name, value in {**facts, **found}.items():
         print(f"{name}: {value:,.4g}")
