@@ -89,7 +89,10 @@ def frames(factors: Sequence[Factor], panel: Panel, *, start: int = 0, stop: int
         yield to_frame(block, panel.trading[part], Axes(panel.axes.dates[part], panel.axes.symbols))
 
 
-def key(factors: Sequence[Factor], versions: Mapping[str, int]) -> str:
-    """A hash of the definitions and of the versions of the tables they are computed from: equal keys mean equal factor tables."""
-    definition = {"factors": {factor.name: factor.expr.text for factor in factors}, "versions": dict(sorted(versions.items()))}
+def key(factors: Sequence[Factor], versions: Mapping[str, int], *how: str | float | None) -> str:
+    """A hash of the definitions, of the versions of the tables they are computed from, and of how these are read.
+
+    Equal keys mean equal factor tables.
+    """
+    definition = {"factors": {factor.name: factor.expr.text for factor in factors}, "versions": dict(sorted(versions.items())), "how": how}
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()

@@ -36,6 +36,10 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "pcf_ttm": ("caps.pcf_ttm", FREE),
     "cash_dividend": ("dividends", FREE),  # CNY a share as traded, on the ex-date; 0 on other sessions
     "news_count": ("news", FREE),  # items known since the last close
+    "news_weight": ("news_scores", FREE),  # those of them that are scored, 0 where the stock has none
+    "news_sum": ("news_scores", FREE),  # sum of their scores
+    "news_squares": ("news_scores", FREE),  # sum of the squares of their scores
+    "news_negative": ("news_scores", FREE),  # how many of them are bad
     "news_tone": ("news_scores", FREE),  # their mean score; null where there are none
     "index_close": ("index_bars", FREE),
     # of the newest report known, CNY: the last four quarters, the newest quarter, and both a year before (factors/statements.py)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from data.errors import KestrelError
 from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
 from data.publication import sessions_known
@@ -16,6 +17,7 @@ from factors.statements import statement_panels
 
 # The tables that a panel may read; a lake that lacks one lacks its columns.
 TABLES = ("bars", "caps", "dividends", "news", "news_scores", "index_bars", "reports", "industries")
+NEGATIVE = -0.25  # a score below it is nearer to bad than to neutral
 AT_LIMIT = 1e-4  # a close this near its limit, relative, is at it: floats and half-cents
 
 
@@ -35,14 +37,14 @@ def axes_of(bars: pl.DataFrame, calendar: pl.DataFrame) -> Axes:
     return Axes(tuple(sessions), tuple(bars["symbol"].unique().sort().to_list()))
 
 
-def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH") -> Panel:
-    """The panel of these tables: 'bars' and 'calendar' at least, the others where there are any."""
+def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH", latency: timedelta = timedelta(0)) -> Panel:
+    """The panel of these tables: 'bars' and 'calendar' at least, the others where there are any; news_scores of one scorer."""
     axes = axes_of(tables["bars"], tables["calendar"])
     columns, trading = _from_bars(tables["bars"], axes)
     steps: dict[str, Callable[[pl.DataFrame], dict[str, Floats]]] = {
         "caps": lambda caps: _from_caps(caps, tables["bars"], axes),
         "dividends": lambda dividends: {"cash_dividend": _cash(dividends, axes)},
-        "news": lambda news: _from_news(news, tables.get("news_scores"), axes),
+        "news": lambda news: _from_news(news, of_one_scorer(tables["news_scores"]) if "news_scores" in tables else None, axes, latency),
         "index_bars": lambda bars: _from_index(bars, index, axes),
         "reports": lambda reports: statement_panels(reports, axes, COLUMNS),
         "industries": lambda industries: _from_industries(industries, axes),
@@ -99,20 +101,46 @@ def _cash(dividends: pl.DataFrame, axes: Axes) -> Floats:
     return np.nan_to_num(to_panel(paid, "cash", axes))
 
 
-def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> dict[str, Floats]:
-    """News by the session at whose close they are known: count and, where scored, mean score (null where none).
+def of_one_scorer(scores: pl.DataFrame, scorer: str | None = None) -> pl.DataFrame:
+    """The rows of this scorer; with none named, all rows where one scorer made them.
 
-    A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.
+    Raises KestrelError where several did and none is named, since no mean of theirs is what any of them meant, and for one that isn't there.
     """
-    known = known_sessions(news, axes).explode("symbols").rename({"symbols": "symbol"})
-    counts = known.group_by("date", "symbol").len("count").sort("date", "symbol")
-    count = np.nan_to_num(to_panel(counts, "count", axes))
+    there = scores["scorer"].unique().sort().to_list()
+    if scorer is None and len(there) > 1:
+        raise KestrelError(f"news_scores holds the scores of {', '.join(there)}. Say whose factors are made of: --set factors.scorer={there[0]}")
+    if scorer is not None and scorer not in there:
+        raise KestrelError(f"news_scores holds no scores of {scorer}, but of {', '.join(there) or 'nobody'}. Score with it, or set factors.scorer.")
+    return scores if scorer is None else scores.filter(pl.col("scorer") == scorer)
+
+
+def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, latency: timedelta) -> dict[str, Floats]:
+    """News by the session at whose close they are known: how many, and of the scored ones how many, how good, how unlike, how many bad.
+
+    A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.  So
+    do scored news.
+    """
+    known = known_sessions(news, axes, latency=latency).explode("symbols").rename({"symbols": "symbol"})
+    count = _added(known, np.ones(known.height), axes)
     columns = {"news_count": np.where(count.any(axis=1, keepdims=True), count, np.nan)}
     if scores is not None and scores.height:
-        scored = known.join(scores.select("id", "symbol", "scorer", "score"), on=["id", "symbol"]).sort("date", "symbol", "id", "scorer")
-        means = scored.group_by("date", "symbol", maintain_order=True).agg(pl.col("score").mean())
-        columns["news_tone"] = to_panel(means, "score", axes)
+        scored = known.join(scores.select("id", "symbol", "score"), on=["id", "symbol"]).sort("date", "symbol", "id")
+        score = scored["score"].to_numpy()
+        parts = {"news_weight": np.ones(len(score)), "news_sum": score, "news_squares": score**2, "news_negative": score < NEGATIVE}
+        added = {name: _added(scored, values.astype(np.float64), axes) for name, values in parts.items()}
+        silent = np.where(added["news_weight"].any(axis=1, keepdims=True), 0.0, np.nan)
+        columns |= {name: values + silent for name, values in added.items()}
+        with np.errstate(invalid="ignore"):
+            columns["news_tone"] = added["news_sum"] / added["news_weight"]
     return columns
+
+
+def _added(rows: pl.DataFrame, values: Floats, axes: Axes) -> Floats:
+    """Sums [D, N] of the rows (date, symbol) of each cell, in the order of the rows: one cell's bits know of no other's."""
+    days, stocks, on_axis = axes.positions(rows)
+    cells = days[on_axis] * axes.shape[1] + stocks[on_axis]
+    sums: Floats = np.bincount(cells, weights=values[on_axis], minlength=axes.shape[0] * axes.shape[1]).astype(np.float64)
+    return sums.reshape(axes.shape)
 
 
 def known_sessions(news: pl.DataFrame, axes: Axes, *, close_hour: int = 15, latency: timedelta = timedelta(0)) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import KestrelError
 from factors.expressions import COLUMNS, Expr
 
-FAMILIES = ("value", "quality", "growth", "momentum", "size", "sentiment", "technical")
+FAMILIES = ("value", "quality", "growth", "momentum", "size", "sentiment", "news", "technical")
 
 # What a lake's factor table may hold, and the modules that define it.
 SETS = {

@@ -1,4 +1,4 @@
-"""Sentiment: the mood of the market and each stock's share in it, news, attention and the taste for lotteries."""
+"""Sentiment: the mood of the market and each stock's share in it, attention and the taste for lotteries."""
 
 from factors.compounds import residual
 from factors.expressions import Expr, column
@@ -9,7 +9,6 @@ from factors.operators import (
     cs_rank,
     cs_residual,
     cs_std,
-    decay,
     delta,
     ema,
     fill,
@@ -75,21 +74,6 @@ def crowd_beta() -> Expr:
     High earns less.  (Kumar and Lee 2006)
     """
     return ts_beta(traded_returns(), delta(log(cs_mean(turnover())), 1), 60)
-
-
-@factor("sentiment")
-def news_score() -> Expr:
-    """Tone of the stock's news of the last 5 sessions, linearly decaying; null where no scored news names the stock.  (Tetlock 2007)"""
-    return decay(column("news_tone"), 5, least=1)
-
-
-@factor("sentiment")
-def news_attention() -> Expr:
-    """Logarithm of 1 + the news items of the last 5 sessions; 0 where none names the stock, null where the feed is silent.
-
-    (Barber and Odean 2008)
-    """
-    return log(1 + ts_sum(column("news_count"), 5))
 
 
 @factor("sentiment")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from io import BytesIO
 from itertools import chain, pairwise
 from typing import Any
@@ -15,8 +15,9 @@ from data.history import first_difference
 from data.lake import Lake
 from data.progress import Counted, Track, silent
 from factors import build, registry
-from factors.panel import TABLES, Panel, build_panel
+from factors.panel import TABLES, Panel, build_panel, of_one_scorer
 from factors.plugins import extend
+from pipelines.config import Config
 from pipelines.scale import ScaleSettings, spread
 
 FACT = "factors"  # the lake's fact that holds the State of its factor table
@@ -27,7 +28,7 @@ class State:
     """What a factor table was built from.
 
     table: its own version.  versions: of the tables it was computed from.  definitions: each factor's expression.  basis: of the
-    prices.  sets and modules: what was asked for.  key: equal ones mean equal factor tables.
+    prices.  sets, scorer, latency: what was asked for.  key: equal ones mean equal factor tables.
     """
 
     table: int
@@ -35,7 +36,8 @@ class State:
     definitions: dict[str, str]
     basis: str
     sets: list[str]
-    modules: list[str]
+    scorer: str | None
+    latency: float
     key: str
 
 
@@ -53,39 +55,61 @@ class Work:
         return "were computed over all sessions" if self.since == date.min else f"were computed from {self.since} on"
 
 
-def build_factors(
-    lake: Lake,
-    *,
-    sets: Sequence[str] = ("library",),
-    modules: Sequence[str] = (),
-    scale: ScaleSettings | None = None,
-    track: Track = silent,
-) -> tuple[build.Choice, Work]:
-    """Bring the factor table of these sets up to date.  (what is available, what was computed)
+@dataclass(frozen=True)
+class Asked:
+    """What a factor table is to hold: sets, users' modules, whose scores of news, and the minutes it takes to read a piece."""
+
+    sets: tuple[str, ...] = ("library",)
+    modules: tuple[str, ...] = ()
+    scorer: str | None = None
+    latency: float = 0.0
+
+    def panel(self, lake: Lake) -> Panel:
+        """The panel of the lake's tables."""
+        return build_panel(self.tables(lake), latency=timedelta(minutes=self.latency))
+
+    def tables(self, lake: Lake) -> dict[str, pl.DataFrame]:
+        """The tables that factors read, news_scores those of one scorer."""
+        tables = {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
+        if "news_scores" in tables:
+            tables["news_scores"] = of_one_scorer(tables["news_scores"], self.scorer)
+        return tables
+
+    def key(self, lake: Lake) -> str:
+        """A hash of the definitions, of the versions of the tables, and of how news are read."""
+        return build.key(registry.select(sets=self.sets), _versions(lake), self.scorer, self.latency)
+
+
+def asked(config: Config) -> Asked:
+    """What a config asks for."""
+    return Asked(config.factors.sets, config.factors.modules, config.factors.scorer, config.sentiment.latency)
+
+
+def build_factors(lake: Lake, config: Config | None = None, *, track: Track = silent) -> tuple[build.Choice, Work]:
+    """Bring the factor table up to date with the config, by default one of defaults alone.  (what is available, what was computed)
 
     A factor whose definition is new is computed over all sessions; the others from the first session on that a change of the tables
     could move.  Values are those of a build from nothing, to the bit.
     """
-    versions = _versions(lake)
-    factors = registry.select(sets=sets)
-    state = _state(lake)
-    key = build.key(factors, versions)
+    config = config or Config()
+    wanted, versions, state = asked(config), _versions(lake), _state(lake)
+    factors, key = registry.select(sets=wanted.sets), wanted.key(lake)
     if state is not None and state.key == key:
         return build.Choice([factor for factor in factors if factor.name in state.definitions], {}), Work([], None)
-    panel = build_panel(tables_of(lake))
+    panel = wanted.panel(lake)
     choice = build.choose(factors, panel, lake.price_basis)
     names = [factor.name for factor in choice.available]
     known = {} if state is None else state.definitions
     fresh = [factor.name for factor in choice.available if known.get(factor.name) != factor.expr.text]
-    since = date.min if state is None or state.basis != lake.price_basis else _since(lake, state.versions, versions)
+    since = _since(lake, state, wanted, versions)
     there = {} if state is None else {"factors": state.table}
-    plan = _Plan(lake.uri, versions | there, tuple(sets), tuple(modules), names, fresh, since or date.max)
+    plan = _Plan(lake.uri, versions | there, wanted, names, fresh, since or date.max)
     if not fresh and set(names) == set(known):
         _renew(lake, plan, panel)
     else:
-        lake.stream("factors", _frames(plan, panel, scale or ScaleSettings(), track))
+        lake.stream("factors", _frames(plan, panel, config.scale, track))
     definitions = {factor.name: factor.expr.text for factor in choice.available}
-    made = State(lake.version("factors"), versions, definitions, lake.price_basis, list(sets), list(modules), key)
+    made = State(lake.version("factors"), versions, definitions, lake.price_basis, list(wanted.sets), wanted.scorer, wanted.latency, key)
     lake.state({FACT: json.dumps(asdict(made))})
     return choice, Work(fresh, since)
 
@@ -95,14 +119,9 @@ def current_factors(lake: Lake) -> str:
     if not lake.has("factors"):
         raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
     state = _state(lake)
-    if state is None or state.key != build.key(registry.select(sets=state.sets), _versions(lake)):
+    if state is None or state.key != Asked(tuple(state.sets), (), state.scorer, state.latency).key(lake):
         raise KestrelError("The factor table is older than the data or the factors' definitions. Run: kestrel factors build")
     return state.key
-
-
-def tables_of(lake: Lake) -> dict[str, pl.DataFrame]:
-    """The tables that factors read."""
-    return {name: lake.read(name) for name in ("calendar", *TABLES) if lake.has(name)}
 
 
 def _versions(lake: Lake) -> dict[str, int]:
@@ -121,10 +140,11 @@ def _state(lake: Lake) -> State | None:
     return state if state.table == lake.version("factors") else None
 
 
-def _since(lake: Lake, before: Mapping[str, int], after: Mapping[str, int]) -> date | None:
-    """The first day from which on the tables differ from those of an earlier build; None where they hold the same rows."""
-    old = Lake(lake.uri, versions=before)
-    days = []
+def _since(lake: Lake, state: State | None, wanted: Asked, after: Mapping[str, int]) -> date | None:
+    """The first day from which on values may differ from those that are there; None where the tables hold the same rows."""
+    if state is None or (state.basis, state.scorer, state.latency) != (lake.price_basis, wanted.scorer, wanted.latency):
+        return date.min
+    before, old, days = state.versions, Lake(lake.uri, versions=state.versions), []
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             if name not in before or name not in after:
@@ -152,8 +172,7 @@ class _Plan:
 
     uri: str
     versions: dict[str, int]  # of the factor table that is there, too
-    sets: tuple[str, ...]
-    modules: tuple[str, ...]
+    asked: Asked
     names: list[str]
     fresh: list[str]
     since: date
@@ -189,8 +208,8 @@ def _parts(plan: _Plan, days: Sequence[date], cut: int, size: int) -> list[_Part
 
 def _elsewhere(part: _Part) -> bytes:
     """A part of the table as an Arrow file, made in a process that has nothing but the lake."""
-    extend(part.plan.modules)
-    panel = build_panel(tables_of(Lake(part.plan.uri, versions=part.plan.versions)))
+    extend(part.plan.asked.modules)
+    panel = part.plan.asked.panel(Lake(part.plan.uri, versions=part.plan.versions))
     made = BytesIO()
     pl.concat(_made(part, panel)).write_ipc(made)
     return made.getvalue()
@@ -205,7 +224,7 @@ def _made(part: _Part, panel: Panel) -> Iterator[pl.DataFrame]:
     if not computed:
         yield there.read("factors", columns=["date", "symbol", *kept], start=part.first, end=part.last)
         return
-    factors = [factor for factor in registry.select(sets=plan.sets) if factor.name in set(computed)]
+    factors = [factor for factor in registry.select(sets=plan.asked.sets) if factor.name in set(computed)]
     for frame in build.frames(factors, panel, start=panel.axes.index(part.first), stop=panel.axes.index(part.last) + 1):
         if kept and frame.height:
             old = there.read("factors", columns=["date", "symbol", *kept], start=frame["date"][0], end=frame["date"][-1])
@@ -218,6 +237,6 @@ def _renew(lake: Lake, plan: _Plan, panel: Panel) -> None:
     if plan.since == date.max:
         return
     row = panel.axes.index(plan.since)
-    frames = build.frames(registry.select(plan.names, sets=plan.sets), panel, start=row) if row < len(panel.axes.dates) else iter(())
+    frames = build.frames(registry.select(plan.names, sets=plan.asked.sets), panel, start=row) if row < len(panel.axes.dates) else iter(())
     nothing = lake.read("factors", start=date.max)
     lake.replace("factors", pl.concat([nothing, *frames]), plan.since, date.max)

@@ -54,6 +54,7 @@ class Factors(Settings):
     modules: Annotated[tuple[str, ...], Field(strict=False, validate_default=True)] = ()
     sets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("library",)
     names: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    scorer: str | None = None  # whose scores of news factors are made of; needed where news_scores holds those of several
     clean: CleanSettings = CleanSettings()
     judge: EvaluateSettings = EvaluateSettings()
     combine: CombineSettings = CombineSettings()

@@ -21,10 +21,9 @@ from factors.combine import CombineSettings, Mixture, Weighing, daily_rank_ics, 
 from factors.evaluate import EvaluateSettings, Evaluation, Judge
 from factors.expressions import Expr
 from factors.formula import parse
-from factors.panel import build_panel
 from factors.registry import quickly, select
 from factors.trials import benjamini_yekutieli, bonferroni, holm
-from pipelines.build import current_factors, tables_of
+from pipelines.build import Asked, asked, current_factors
 from pipelines.config import Config
 from pipelines.ground import HORIZONS, Columns, Ground, ground
 from pipelines.ledger import Ledger
@@ -79,20 +78,20 @@ def evaluate(
     days = {"start": start.date() if start else None, "end": end.date() if end else None}
     here = ground(lake, config, settings, **days, entry=entry, past=bool(combined))
     cleaning = config.factors.clean.model_copy(update={"neutralise": tuple(neutral)})
-    values = ChainMap(quick(lake, written, here.axes, cleaning), Columns(lake, wanted, here.axes, cleaning))  # type: ignore[arg-type]
+    values = ChainMap(quick(lake, asked(config), written, here.axes, cleaning), Columns(lake, wanted, here.axes, cleaning))  # type: ignore[arg-type]
     other = {"entry": here.entry} | cleaning.model_dump(exclude={"neutralise"}, exclude_defaults=True)
     made = f"{key[:10]}:{','.join(neutral)}:{digest(other)}"
     return judge(values, here, config, {name: f"{name}:{made}" for name in values}, combined=combined, top=top, settings=settings, track=track)
 
 
-def quick(lake: Lake, expressions: Sequence[Expr], axes: Axes, cleaning: CleanSettings) -> dict[str, NDArray[np.floating]]:
+def quick(lake: Lake, wanted: Asked, expressions: Sequence[Expr], axes: Axes, cleaning: CleanSettings) -> dict[str, NDArray[np.floating]]:
     """{definition: [D, N]} of expressions, computed over the lake's whole history and cleaned as its factors are.
 
     Raises KestrelError for one that the registry would refuse, or that the lake can't feed.
     """
     if not expressions:
         return {}
-    panel = build_panel(tables_of(lake))
+    panel = wanted.panel(lake)
     factors = [quickly(expr, lake.price_basis) for expr in expressions]
     refused = choose(factors, panel, lake.price_basis).unavailable
     if refused:

@@ -1,5 +1,6 @@
 """`kestrel factors`: list, build, evaluate, prove."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def build_(shared: Context, file: Path | None) -> None:
     from pipelines.console import Bars, say
 
     config = shared.config(file)
-    choice, work = build_factors(shared.lake(config), sets=config.factors.sets, modules=config.factors.modules, scale=config.scale, track=Bars())
+    choice, work = build_factors(shared.lake(config), config, track=Bars())
     say(f"{len(choice.available)} factors {work}.")
     for name, reason in choice.unavailable.items():
         say(f"  unavailable: {name} {reason}")
@@ -115,12 +116,13 @@ def prove_(shared: Context, names: tuple[str, ...], file: Path | None, every: bo
               kestrel factors prove --all --dates 6
     """
     from factors.registry import SETS
+    from pipelines.build import asked
     from pipelines.console import Bars, say
     from pipelines.proof import prove_on
 
     config = shared.config(file)
-    sets = tuple(SETS) if every else config.factors.sets
-    proved, breaches = prove_on(shared.lake(config), names, dates, sets=sets, track=Bars())
+    wanted = replace(asked(config), sets=tuple(SETS)) if every else asked(config)
+    proved, breaches = prove_on(shared.lake(config), wanted, names, dates, track=Bars())
     if breaches:
         lines = "\n".join(f"  {b.factor}: {b.change} moves {b.day} {b.symbol} from {b.before:g} to {b.after:g}" for b in breaches)
         raise KestrelError(f"{len(breaches)} breaches:\n{lines}\nThe factor reads what is not known yet, or mixes price bases.")

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from data import calendar
+from data.errors import KestrelError
 from data.panel import Floats
-from factors.panel import Panel, build_panel, carried
+from factors.panel import Panel, build_panel, carried, of_one_scorer
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 THU, FRI, MON, TUE, AFTER = (
@@ -193,9 +194,28 @@ def test_the_tone_is_the_mean_score_of_a_sessions_items_and_null_without_any() -
 def test_the_order_of_scores_changes_no_bit_of_the_tone() -> None:
     rng = np.random.default_rng(0)
     items = news(*[at(THU, 10)] * 40)
-    scores = pl.DataFrame({"id": [str(n) for n in range(40)] * 2, "symbol": A, "scorer": ["a"] * 40 + ["b"] * 40, "score": rng.normal(size=80)})
+    scores = pl.DataFrame({"id": [str(n) for n in range(40)], "symbol": A, "scorer": "a", "score": rng.normal(size=40)})
     found = {panel(news=items, news_scores=scores.sample(fraction=1, shuffle=True, seed=seed)).columns["news_tone"][0, 0] for seed in range(5)}
     assert len(found) == 1
+
+
+def test_scores_of_several_scorers_are_never_mixed_and_one_must_be_named() -> None:
+    scores = pl.DataFrame({"id": ["0", "0"], "symbol": A, "scorer": ["teacher", "student"], "score": [1.0, -0.5]})
+    with pytest.raises(KestrelError, match="student, teacher"):
+        panel(news=news(at(THU, 9)), news_scores=scores)
+    found = panel(news=news(at(THU, 9)), news_scores=of_one_scorer(scores, "student")).columns
+    assert found["news_tone"][0, 0] == -0.5
+    with pytest.raises(KestrelError, match="no scores of nobody"):
+        of_one_scorer(scores, "nobody")
+
+
+def test_scored_items_are_counted_added_up_and_0_where_others_have_news() -> None:
+    scores = pl.DataFrame({"id": ["0", "1", "2"], "symbol": A, "scorer": "plain", "score": [1.0, -0.5, -0.25]})
+    found = panel(news=news(at(THU, 9), at(THU, 10), at(TUE, 10)), news_scores=scores).columns
+    assert same(found["news_weight"], [[2, 0], [NAN, NAN], [1, 0], [NAN, NAN]])
+    assert same(found["news_sum"], [[0.5, 0], [NAN, NAN], [-0.25, 0], [NAN, NAN]])
+    assert same(found["news_squares"], [[1.25, 0], [NAN, NAN], [0.0625, 0], [NAN, NAN]])
+    assert same(found["news_negative"], [[1, 0], [NAN, NAN], [0, 0], [NAN, NAN]])
 
 
 # -- index and carrying

@@ -1,4 +1,4 @@
-"""Sentiment: the index of the market's mood, who moves with it, news and crowds, against plain numpy."""
+"""Sentiment: the index of the market's mood, who moves with it, and crowds, against plain numpy."""
 
 from collections.abc import Callable
 
@@ -120,26 +120,6 @@ def test_sentiment_beta_is_the_slope_on_the_change_of_the_index(
         assert library_values["sentiment_tilt"][t, n] == pytest.approx(-slope * index[t], rel=1e-5)
 
 
-def test_a_news_score_decays_over_five_sessions_and_is_null_without_news(computed: Computed) -> None:
-    tone = np.full((8, 2), NAN)
-    tone[1, 0], tone[2, 0] = 1.0, -0.5
-    found = computed(library()["news_score"].expr, news_tone=tone)
-    assert found[1:3, 0].tolist() == pytest.approx([1.0, (5 * -0.5 + 4 * 1.0) / 9])
-    assert found[5:7, 0].tolist() == pytest.approx([(2 * -0.5 + 1.0) / 3, -0.5])
-    assert np.isnan(found[[0, 7], 0]).all()
-    assert np.isnan(found[:, 1]).all()
-
-
-def test_attention_counts_five_sessions_and_is_null_where_the_feed_is_silent(computed: Computed) -> None:
-    count = np.zeros((12, 2))
-    count[1, 0], count[2, 0] = 1, 2
-    count[7:] = NAN
-    found = computed(library()["news_attention"].expr, news_count=count)
-    assert found[2:7, 0] == pytest.approx(np.log([4, 4, 4, 4, 3]), nan_ok=True)
-    assert found[2:9, 1].tolist() == [0.0] * 7
-    assert np.isnan(found[9:]).all()
-
-
 def test_turnover_given_size_has_nothing_of_size_left(panel: Panel, library_values: dict[str, Floats]) -> None:
     rate = panel.columns["volume"] / panel.columns["float_shares"]
     for t in (200, 320):
@@ -177,5 +157,5 @@ def test_a_limit_that_was_never_hit_is_sixty_sessions_ago(computed: Computed) ->
 
 
 def test_every_factor_of_the_family_is_tested_here() -> None:
-    others = {"turnover_given_size", "lottery_demand", "sentiment_beta", "sentiment_tilt", "news_score", "news_attention"}
+    others = {"turnover_given_size", "lottery_demand", "sentiment_beta", "sentiment_tilt"}
     assert set(PLAIN) | others == {factor.name for factor in library().values() if factor.family == "sentiment"}

@@ -15,6 +15,7 @@ from factors.operators import returns, ts_mean
 from factors.registry import library, register
 from pipelines import build
 from pipelines.build import build_factors, current_factors
+from pipelines.config import Config
 from pipelines.scale import ScaleSettings
 
 Tables = dict[str, pl.DataFrame]
@@ -142,7 +143,7 @@ def test_parts_computed_elsewhere_give_the_same_bytes(on: str, built: Path, smal
     lake = Lake(tmp_path / "lake")
     write_tables(lake, small, "raw", {})
     settings = ScaleSettings.model_validate({"on": on, "workers": 2})
-    build_factors(lake, scale=settings)
+    build_factors(lake, Config(scale=settings))
     assert lake.read("factors").equals(Lake(built).read("factors"))
 
 

@@ -1,0 +1,179 @@
+"""Distil and evaluate: labelled files or a teacher's scores in the lake become a student's folder, and a student's figures a table."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.errors import KestrelError
+from data.lake import Lake
+from data.progress import Track, silent
+from models.sentiment.distil import TONES, FilterSettings, lessons
+from models.sentiment.evaluation import evaluation
+from models.sentiment.student.documents import document
+from models.sentiment.student.losses import DistilSettings, Floats, Targets, labelled, taught
+from models.sentiment.student.student import KINDS, Student, load_student
+
+NOBODY = pl.DataFrame(schema={"symbol": pl.String, "start": pl.Date, "name": pl.String})
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a labelled file; name and date are empty where it has none."""
+
+    text: str
+    label: str
+    name: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which rows of a labelled file: of days from start and before an end, of the texts held out (sha256 mod 5 = 0) or of the others."""
+
+    start: date | None = None
+    before: date | None = None
+    held_out: bool | None = None  # None: both
+
+
+def read_labelled(file: Path, columns: Columns, part: Part) -> tuple[list[str], list[str]]:
+    """(texts as students read them, labels as text) of a CSV or Parquet file, without repeated texts, in the order of the dates if there are any.
+
+    Raises KestrelError for a file or column that isn't there, for a span of dates without a date column, and where nothing is left.
+    """
+    if not file.is_file() or file.suffix not in (".csv", ".parquet"):
+        raise KestrelError(f"{file} is no CSV or Parquet file. Name one with --file.")
+    frame = pl.read_csv(file) if file.suffix == ".csv" else pl.read_parquet(file)
+    missing = [name for name in (columns.text, columns.label, columns.name, columns.date) if name and name not in frame.columns]
+    if missing:
+        raise KestrelError(f"{file} has no column {', '.join(missing)}. It has: {', '.join(frame.columns)}.")
+    if (part.start or part.before) and not columns.date:
+        raise KestrelError("A span of dates needs the file's date column. Name it: --date COLUMN")
+    frame = frame.filter(pl.col(columns.text).is_not_null(), pl.col(columns.label).is_not_null())
+    if columns.date:
+        day = pl.col(columns.date).cast(pl.String).str.slice(0, 10).str.to_date()
+        inside = (pl.lit(value=True) if part.start is None else day >= part.start) & (True if part.before is None else day < part.before)
+        frame = frame.filter(inside).sort(day, maintain_order=True)
+    frame = frame.unique(columns.text, keep="first", maintain_order=True)
+    if part.held_out is not None:
+        held = [int(hashlib.sha256(text.encode()).hexdigest(), 16) % 5 == 0 for text in frame[columns.text]]
+        frame = frame.filter(pl.Series(held, dtype=pl.Boolean) == part.held_out)
+    if not frame.height:
+        raise KestrelError(f"{file} has no labelled text in the part asked for.")
+    names = frame[columns.name].fill_null("").to_list() if columns.name else [""] * frame.height
+    texts = [document(text, name=name) for text, name in zip(frame[columns.text], names, strict=True)]
+    return texts, frame[columns.label].cast(pl.String).to_list()
+
+
+def distil_file(file: Path, columns: Columns, part: Part, folder: Path, *, kind: str, seed: int, track: Track = silent) -> list[dict[str, Any]]:
+    """Fit a student on a labelled file and save it; a row of what it learnt from.
+
+    Labels 0 … C - 1 in 2, 3 or 5 classes are tones from bad to good, which the lake's news can be scored by; others are plain classes.
+    """
+    texts, labels = read_labelled(file, columns, part)
+    numbers = all(label.lstrip("-").isdigit() for label in labels)
+    classes = sorted(set(labels), key=int if numbers else str)
+    tones = numbers and len(classes) in (2, 3, 5) and classes == [str(n) for n in range(len(classes))]
+    places = {name: place for place, name in enumerate(classes)}
+    targets = labelled(np.array([places[label] for label in labels]), len(classes))
+    about = {"classes": classes, "target": "tone" if tones else "class", "before": str(part.before or "")}
+    return _fitted(texts, targets, about, folder, kind=kind, seed=seed, track=track)
+
+
+def distil_lake(
+    lake: Lake,
+    teachers: Sequence[str],
+    before: date | None,
+    folder: Path,
+    *,
+    kind: str,
+    seed: int,
+    sure: FilterSettings | None = None,
+    loss: DistilSettings | None = None,
+    track: Track = silent,
+) -> list[dict[str, Any]]:
+    """Fit a student on what the teachers answered about news published before a day, and save it; a row of what it learnt from.
+
+    Raises KestrelError where the lake has no such answers.
+    """
+    rows = _lessons(lake, teachers, sure).filter(pl.lit(value=True) if before is None else pl.col("published_at").dt.date() < before)
+    if not rows.height:
+        raise KestrelError(f"The lake has no sure answer with probabilities by {', '.join(teachers)} about news before {before or 'today'}.")
+    about = {"classes": ["negative", "neutral", "positive"], "target": "tone", "before": str(before or ""), "teachers": list(teachers)}
+    targets = taught(rows.select(TONES).to_numpy(), loss)
+    return _fitted(rows["text"].to_list(), targets, about, folder, kind=kind, seed=seed, track=track)
+
+
+def evaluate_file(folder: Path, file: Path, columns: Columns, part: Part) -> list[dict[str, Any]]:
+    """A row a figure of a student on a labelled file: value and 95 % interval; and its speed.
+
+    Raises KestrelError for a label that the student doesn't know.
+    """
+    student = load_student(folder)
+    texts, labels = read_labelled(file, columns, part)
+    classes = student.about["classes"]
+    strange = sorted(set(labels) - set(classes))
+    if strange:
+        raise KestrelError(f"{file} has labels {', '.join(strange[:5])}, which the student of {folder} doesn't know. It knows {', '.join(classes)}.")
+    p_NC, spent = _timed(student, texts)
+    found = evaluation(p_NC, np.array([classes.index(label) for label in labels]))
+    rows = [{"figure": name, "value": one.value, "low": one.low, "high": one.high} for name, one in found.items()]
+    return [{"figure": "texts", "value": len(texts)}, *rows, {"figure": "texts a second", "value": len(texts) / spent}]
+
+
+def evaluate_lake(lake: Lake, folder: Path, teachers: Sequence[str], start: date | None) -> list[dict[str, Any]]:
+    """A row a figure of how a student agrees with its teachers on news published from a day on; and its speed."""
+    student = load_student(folder)
+    rows = _lessons(lake, teachers, FilterSettings(entropy=1, agreement=0))
+    rows = rows.filter(pl.lit(value=True) if start is None else pl.col("published_at").dt.date() >= start)
+    if not rows.height or len(student.about["classes"]) != len(TONES):
+        raise KestrelError(
+            f"Nothing to compare: {rows.height} answers of {', '.join(teachers)}, {len(student.about['classes'])} classes of the student."
+        )
+    p_NC, spent = _timed(student, rows["text"].to_list())
+    teacher_NC = rows.select(TONES).to_numpy()
+    found = evaluation(p_NC, teacher_NC.argmax(axis=1))
+    tone = np.corrcoef(p_NC[:, 2] - p_NC[:, 0], teacher_NC[:, 2] - teacher_NC[:, 0])[0, 1]
+    agreement = found["accuracy"]
+    return [
+        {"figure": "texts", "value": rows.height},
+        {"figure": "same tone as the teacher", "value": agreement.value, "low": agreement.low, "high": agreement.high},
+        {"figure": "correlation of tones", "value": float(tone)},
+        {"figure": "texts a second", "value": rows.height / spent},
+    ]
+
+
+def _lessons(lake: Lake, teachers: Sequence[str], sure: FilterSettings | None) -> pl.DataFrame:
+    """The lake's news as the teachers answered them."""
+    lacking = [name for name in ("news", "news_scores") if not lake.has(name)]
+    if lacking:
+        raise KestrelError(f"The lake has no {' and no '.join(lacking)}. Score its news first: kestrel sentiment score")
+    scores = lake.read("news_scores").filter(pl.col("scorer").is_in(list(teachers)))
+    return lessons(lake.read("news"), scores, lake.read("names") if lake.has("names") else NOBODY, sure)
+
+
+def _fitted(texts: list[str], targets: Targets, about: dict[str, Any], folder: Path, *, kind: str, seed: int, track: Track) -> list[dict[str, Any]]:
+    """Fit, save, tell."""
+    began = time.perf_counter()
+    student: Student = KINDS[kind]()
+    student.fit(texts, targets, seed=seed, track=track)
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass") + np.nan_to_num(targets.best_NC).tobytes()).hexdigest()
+    student.about = about | {"texts": len(texts), "data": digest, "seed": seed}
+    student.save(folder)
+    spent = time.perf_counter() - began
+    return [{"student": kind, "texts": len(texts), "classes": targets.classes, "before": about["before"], "seconds": spent, "folder": str(folder)}]
+
+
+def _timed(student: Student, texts: list[str]) -> tuple[Floats, float]:
+    """(probabilities, seconds), compilation left out."""
+    student.predict(texts[:1])
+    began = time.perf_counter()
+    p_NC: NDArray[np.float64] = student.predict(texts)
+    return p_NC, time.perf_counter() - began
