@@ -6,6 +6,7 @@ import click
 
 from pipelines.commands import upkeep
 from pipelines.commands.desk import desk
+from pipelines.commands.distil import students
 from pipelines.commands.factor import factors
 from pipelines.commands.lake import data
 from pipelines.commands.sentiment import sentiment
@@ -31,5 +32,7 @@ def main(context: click.Context, file: Path | None, sets: tuple[str, ...], lake_
 
 data.add_command(upkeep.vacuum_)
 data.add_command(upkeep.restore_)
+for student_command in students.commands.values():
+    sentiment.add_command(student_command)
 for group in (data, factors, sentiment, *desk.commands.values()):
     main.add_command(group)

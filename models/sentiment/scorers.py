@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from data.errors import KestrelError
 from models.sentiment.answers import Scorer
@@ -48,7 +49,17 @@ def _local(settings: SentimentSettings, cache: Callable[[], Cache], around: Surr
     return LocalScorer(settings, cache(), report=around.report)
 
 
+def _student(settings: SentimentSettings, cache: Callable[[], Cache], around: Surroundings) -> Scorer:
+    from models.sentiment.student.scorer import StudentScorer
+
+    del cache, around
+    if not settings.student:
+        raise KestrelError("sentiment.student names no folder. Make one: kestrel sentiment distil FOLDER --teacher SCORER")
+    return StudentScorer(Path(settings.student))
+
+
 KINDS: dict[str, Kind] = {
+    "student": Kind("a student distilled from another scorer: no network, no GPU", _student),
     "openai": Kind("any OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, DeepSeek", _openai, dear=True, keyed=True),
     "local": Kind("a model in a folder, run here by transformers", _local, dear=True),
     "lexicon": Kind("a list of words with negation: the baseline", _lexicon),

@@ -71,6 +71,7 @@ class SentimentSettings(Section):
     cache: str = "answers.db"  # answers of models, what they cost, and what failed
     near: float = Field(default=0.9, gt=0, le=1)  # Jaccard similarity of character 3-grams from which two pieces count as one
     latency: NonNegativeFloat = 0.0  # minutes from a piece's publication to having read it
+    student: str = ""  # a folder that `kestrel sentiment distil` made
     aliases: str = ""  # CSV with symbol, alias, start and, where it ended, end
     thinking: ThinkingSettings = ThinkingSettings()
     calibration: CalibrationSettings = CalibrationSettings()
