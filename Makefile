@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results bench bench-gpu clean
+.PHONY: setup demo test test-all lint fix results bench students bench-gpu clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
@@ -41,7 +41,10 @@ results: $(VENV)/.base  ## Qlib's CSI 500 table on the research pack, into docs/
 	$(BIN)/python examples/qlib_csi500.py
 
 bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
-	for script in benchmarks/windows.py benchmarks/factors.py benchmarks/session.py benchmarks/sentiment_runner.py; do $(BIN)/python -P $$script; done
+	for script in windows factors sets judging session sentiment_runner; do $(BIN)/python -P benchmarks/$$script.py; done
+
+students: $(VENV)/.dev  ## what students of sentiment reach on the research pack, what news foretells, and their speed
+	for script in sentiment news throughput; do $(BIN)/python -P benchmarks/$$script.py; done
 
 bench-gpu:  ## kernels and a whole training step, on a machine with a GPU and nothing but torch and triton
 	PYTHONPATH=. $(PYTHON) benchmarks/kernels.py
