@@ -51,7 +51,7 @@ class Work:
     def __str__(self) -> str:
         """What was done, for a person."""
         if self.since is None:
-            return f"are current but for {len(self.fresh)} new or redefined ones, which were computed" if self.fresh else "are current"
+            return f"are current, {len(self.fresh)} of them new or redefined and computed over all sessions" if self.fresh else "are current"
         return "were computed over all sessions" if self.since == date.min else f"were computed from {self.since} on"
 
 

@@ -10,7 +10,7 @@ from factors.panel import Panel, build_panel
 from factors.ranks import rank_rows
 from factors.registry import library, select
 
-SPARSE = {"news_score"}  # stocks without news have none
+SPARSE = {"news_score", "news_surprise", "news_dispersion"}  # stocks without news, or with one piece, have none
 LAST = slice(-120, None)
 
 

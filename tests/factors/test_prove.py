@@ -1,7 +1,7 @@
 """The proof passes for the whole library, and catches every cheat that is planted past the operators."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -152,8 +152,8 @@ def test_a_figure_restated_later_is_caught(tables: Tables, panel: Panel, monkeyp
 
 
 def test_a_panel_that_takes_rows_as_they_come_is_caught(tables: Tables, days: list[date], monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_named(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes) -> dict[str, Floats]:
-        del scores
+    def first_named(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, latency: timedelta) -> dict[str, Floats]:
+        del scores, latency
         known = panels.known_sessions(news.with_row_index("place"), axes).join(news.with_row_index("place").select("id", "place"), on="id")
         named = known.explode("symbols").group_by("date", pl.col("symbols").alias("symbol")).agg(pl.col("place").min().cast(pl.Float64))
         return {"news_count": panels.to_panel(named, "place", axes)}
@@ -200,8 +200,8 @@ def test_news_known_before_they_are_published_are_caught(tables: Tables, monkeyp
     evening = at.filter(pl.col("published_at").dt.hour() >= 16, pl.col("date").is_in(tables["bars"]["date"].unique().implode()))["date"].to_list()
     assert evening
 
-    def by_day(news: pl.DataFrame, axes: Axes) -> pl.DataFrame:
-        del axes
+    def by_day(news: pl.DataFrame, axes: Axes, *, latency: timedelta) -> pl.DataFrame:
+        del axes, latency
         return news.select("id", "symbols", pl.col("published_at").dt.date().alias("date"))
 
     attention = select(["news_attention"])[0]

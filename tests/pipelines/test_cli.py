@@ -174,7 +174,7 @@ def test_a_set_of_factors_is_built_on_request_and_read_as_the_config_says(run: R
     assert lacking.exit_code == 1
     assert "lacks the set alpha158" in lacking.output
     built = run("--set", 'factors.sets=["alpha158"]', "factors", "build")
-    assert "158 factors built" in built.output
+    assert "158 factors are current, 158 of them new" in built.output
     again = run("--set", 'factors.sets=["alpha158"]', "factors", "build")
     assert "158 factors are current" in again.output
     table = Lake(tmp_path / "lake").read("factors")

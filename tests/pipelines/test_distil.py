@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from data.lake import Lake
+from data.tables import SCHEMA_VERSION
 from pipelines.commands.distil import students
 from pipelines.commands.shared import Context, Group
 
@@ -107,7 +108,7 @@ def lake(tmp_path: Path) -> Lake:
     nothing = {"tokens": pl.lit(None, pl.Int64), "cost": pl.lit(None, pl.Float64)}
     found.write("news", news)
     found.write("news_scores", scores.with_columns(**nothing).select("id", "symbol", "scorer", *tones, "score", "tokens", "cost"))
-    found.state({"schema_version": "2", "price_basis": "raw"})
+    found.state({"schema_version": str(SCHEMA_VERSION), "price_basis": "raw"})
     return found
 
 
