@@ -129,8 +129,8 @@ def main() -> None:
         print(json.dumps(alone(asked.alone, asked.stocks)))
         return
     rows = []
-    for name in ("library", "alpha101"):
-        command = [sys.executable, "-P", __file__, "--stocks", str(asked.stocks), "--alone", name]
+    for name, stocks in (("library", asked.stocks), ("alpha101", min(SMALL, asked.stocks))):
+        command = [sys.executable, "-P", __file__, "--stocks", str(stocks), "--alone", name]
         rows.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     if python := os.environ.get("KESTREL_PEERS"):
         rows.append(beside(python))
