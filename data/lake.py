@@ -5,6 +5,7 @@ AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL), and two writers are kept a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
@@ -131,12 +132,13 @@ class Lake:
         For tables too wide to hold at once.  Raises KestrelError where a frame breaks the table's rules or the order, and nothing is written.
         """
         # The writer asks for rows from within its own runtime, where nothing may read a lake: they are made in another thread.
-        batches = ahead(_batches(name, frames))
+        faults: list[BaseException] = []
+        batches = ahead(_noting(_batches(name, frames), faults))
         first = next(batches, None)
         if first is None:
             raise ValueError(f"no frame of {name} to write")
         reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
-        with writing(name, self.uri):
+        with _raised(faults), writing(name, self.uri):
             write_deltalake(self.path(name), reader, mode="overwrite", schema_mode="overwrite", configuration=KEPT, writer_properties=LAYOUT)
         self.pinned.pop(name, None)
         return self.version(name)
@@ -211,6 +213,26 @@ def _batches(name: str, frames: Iterator[pl.DataFrame]) -> Iterator[pa.RecordBat
             raise KestrelError(f"{name}: rows from {ends.row(0)} on come after {last}, against the order of its keys.")
         last = ends.row(-1)
         yield from valid.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+
+def _noting(items: Iterator[pa.RecordBatch], faults: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    """The same items; what their making raises is noted before it passes through the writer, which makes a text of it."""
+    try:
+        yield from items
+    except Exception as error:
+        faults.append(error)
+        raise
+
+
+@contextmanager
+def _raised(faults: list[BaseException]) -> Iterator[None]:
+    """Whatever fails inside, a fault that was noted is the reason."""
+    try:
+        yield
+    except Exception:
+        if faults:
+            raise faults[0] from None
+        raise
 
 
 def version_at(history: Sequence[Mapping[str, Any]], moment: datetime) -> int:

@@ -61,6 +61,8 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "industry": ("industries as of the date", FREE),  # a number per industry, null where unknown; a later snapshot laid over the past is none
 }
 
+MARKET = ("index_close",)  # columns that are one number a session
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -100,6 +102,20 @@ class Expr:
     def lookback(self) -> int:
         """Earlier sessions that the whole tree reads."""
         return self.reach + max((arg.lookback for arg in self.args), default=0)
+
+    @cached_property
+    def size(self) -> int:
+        """Operators in the whole text; one that stands in it twice counts twice."""
+        return 1 + sum(arg.size for arg in self.args)
+
+    @cached_property
+    def market(self) -> bool:
+        """Whether it is one number a session for all stocks."""
+        if self.op == "column":
+            return self.params[0] in MARKET
+        if self.op.startswith("cs_"):
+            return self.op in ("cs_mean", "cs_std")
+        return self.op == "first_component" or all(arg.market for arg in self.args)
 
     @cached_property
     def needs(self) -> frozenset[str]:

@@ -18,6 +18,8 @@ from factors.expressions import COLUMNS, Expr, column, constant
 
 SHORT = {"rank": "cs_rank", "z_score": "cs_z_score", "abs": "absolute", "sqrt": "root", "mean": "ts_mean", "std": "ts_std", "corr": "ts_corr"}
 LONGEST = 2000  # characters
+LARGEST = 5000  # operators, those counted twice that stand in it twice
+HIGHEST = 1e300  # numbers
 DEEPEST = 40  # brackets within brackets
 FARTHEST = 2500  # sessions of a window, about ten years
 
@@ -48,7 +50,7 @@ def parse(text: str) -> Expr:
         place = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         raise KestrelError(f"'{text}' is not an expression{place}. One looks like: rank(ts_corr(close, volume, 10))") from None
     found = _Reader(text.strip()).read(tree.body)
-    if not isinstance(found, Expr):
+    if not isinstance(found, Expr) or not found.needs:
         raise KestrelError(f"'{text}' is a number, not a factor. Name a column: {', '.join(COLUMNS)}.")
     return found
 
@@ -72,6 +74,8 @@ class _Reader:
         if depth > DEEPEST:
             raise self.refusal(node, f"is nested deeper than {DEEPEST} brackets")
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+            if not abs(node.value) < HIGHEST:
+                raise self.refusal(node, "is too large a number")
             return node.value
         if isinstance(node, ast.Name):
             return self.named(node)
@@ -97,9 +101,11 @@ class _Reader:
     def joined(self, sign: type[ast.AST], left: ast.AST, right: ast.AST, depth: int) -> Expr | float:
         """Two operands and a sign; a sign between two numbers gives a number."""
         a, b = self.read(left, depth + 1), self.read(right, depth + 1)
+        if sign is ast.Div and not isinstance(b, Expr) and b == 0:
+            raise self.refusal(right, "divides by zero")
         if not isinstance(a, Expr) and not isinstance(b, Expr):
             a = constant(a)
-        return SIGNS[sign](a, b)
+        return self.bounded(SIGNS[sign](a, b), left)
 
     def called(self, node: ast.Call, name: str, depth: int) -> Expr:
         """An operator with its arguments, checked against its signature."""
@@ -108,6 +114,8 @@ class _Reader:
             raise self.unknown(node, name)
         hints, signature = get_type_hints(made), inspect.signature(made)
         named = {word.arg: word.value for word in node.keywords if word.arg is not None}
+        if len(named) < len(node.keywords):
+            raise self.refusal(node, "names an argument twice, or none after **")
         try:
             bound = signature.bind(*node.args, **named)
         except TypeError as error:
@@ -118,7 +126,18 @@ class _Reader:
             read = [self.argument(one, hints[key], f"{name}'s {key}", depth) for one in (given if several else [given])]
             values[key] = tuple(read) if several else read[0]
         bound.arguments.update(values)
-        return made(*bound.args, **bound.kwargs)
+        try:
+            return self.bounded(made(*bound.args, **bound.kwargs), node)
+        except KestrelError as error:
+            raise self.refusal(node, f"can't be: {str(error).rstrip('.')}") from None
+
+    def bounded(self, found: Expr, node: ast.AST) -> Expr:
+        """The expression, unless it has grown beyond what can be computed; asked before its text, which grows with it."""
+        if found.size > LARGEST:
+            raise self.refusal(node, f"makes more than {LARGEST} operators")
+        if found.lookback > FARTHEST:
+            raise self.refusal(node, f"looks back {found.lookback} sessions, more than {FARTHEST}")
+        return found
 
     def argument(self, node: ast.AST, wanted: object, what: str, depth: int) -> Expr | float:
         """One argument of the type that the operator wants: an expression, a whole number of sessions, a number, or True or False."""

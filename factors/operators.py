@@ -4,6 +4,7 @@ A window of n counts sessions of the calendar, the current one included.  Null (
 null where fewer than half of the n sessions (or than `least`) hold a value.  Ties get the mean of their ranks.  No operator sees a later session.
 """
 
+from data.errors import KestrelError
 from factors.expressions import Expr, Scale, column, constant
 
 open_ = column("open")
@@ -100,6 +101,7 @@ def fill(x: Expr, value: float) -> Expr:
 
 def delay(x: Expr, n: int) -> Expr:
     """The value n sessions ago."""
+    _refuse(n < 0, f"delay by {n} sessions would look ahead")
     return Expr("delay", (x,), (n,), scale=x.scale, reach=n)
 
 
@@ -165,6 +167,7 @@ def ts_rank(x: Expr, n: int, *, least: int | None = None) -> Expr:
 
 def ts_quantile(x: Expr, n: int, share: float, *, least: int | None = None) -> Expr:
     """The value below which a share of the last n sessions lies; linear between the two values beside it."""
+    _refuse(not 0 <= share <= 1, f"ts_quantile has a share of {share}; it lies from 0 to 1")
     return _window("ts_quantile", x, n, scale=x.scale, least=least, more=(float(share),))
 
 
@@ -204,6 +207,7 @@ def ts_residual(x: Expr, n: int, *, least: int | None = None) -> Expr:
 
 def ema(x: Expr, span: int) -> Expr:
     """Exponential mean with weight 2 / (span + 1), over the last 4 * span sessions so that its reach is exact (99.97 % of the weight)."""
+    _refuse(span < 1, f"ema has a span of {span} sessions; it needs 1 at least")
     return Expr("ema", (x,), (4 * span, span), scale=x.scale, reach=4 * span - 1)
 
 
@@ -216,8 +220,18 @@ def _window(
     op: str, x: Expr, n: int, *, scale: Scale | None, other: Expr | None = None, least: int | None = None, more: tuple[float, ...] = ()
 ) -> Expr:
     """A windowed operator: null where fewer than `least` of the n sessions hold a value, by default half of them."""
+    _refuse(n < 1, f"{op} has a window of {n} sessions; it needs 1 at least")
     args = (x,) if other is None else (x, other)
     return Expr(op, args, (n, (n + 1) // 2 if least is None else least, *more), scale=scale, reach=n - 1)
+
+
+def _refuse(wrong: bool, why: str) -> None:
+    if wrong:
+        raise KestrelError(f"{why}.")
+
+
+def _refuse_group(group: Expr) -> None:
+    _refuse(group != column("industry"), f"Groups are numbered from 0, as the column industry is, not by {group}")
 
 
 def _three(n: int, least: int | None) -> int:
@@ -263,6 +277,9 @@ def first_component(*series: Expr, window: int) -> Expr:
 
     Its sign makes the loading of the first series positive.  (Baker and Wurgler 2006, on past data only)
     """
+    _refuse(window < 1 or not series, "first_component needs one series at least, and a window of 1 session at least")
+    stocks = [str(one) for one in series if not one.market]
+    _refuse(bool(stocks), f"first_component is of series of the whole market, such as cs_mean(returns), not of {', '.join(stocks)}")
     return Expr("first_component", tuple(series), (window,), scale=Scale() if all(_level(x) for x in series) else None, reach=window - 1)
 
 
@@ -271,11 +288,13 @@ def first_component(*series: Expr, window: int) -> Expr:
 
 def cs_group_mean(x: Expr, group: Expr) -> Expr:
     """Mean over the stocks of the group in the session, given to each of them, whether it has a value itself or not."""
+    _refuse_group(group)
     return Expr("cs_group_mean", (x, group), scale=_level(x) and _level(group))
 
 
 def cs_group_rank(x: Expr, group: Expr) -> Expr:
     """Rank among the stocks of the group in the session, in (0, 1]; 1 for a group of one."""
+    _refuse_group(group)
     return Expr("cs_group_rank", (x, group), scale=_level(x) and _level(group))
 
 

@@ -11,7 +11,7 @@ from data.errors import KestrelError
 from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
 from data.publication import sessions_known
-from factors.expressions import COLUMNS
+from factors.expressions import COLUMNS, MARKET
 from factors.kernels import carry
 from factors.statements import statement_panels
 
@@ -49,9 +49,13 @@ def build_panel(tables: Mapping[str, pl.DataFrame], *, index: str = "000905.SH",
         "reports": lambda reports: statement_panels(reports, axes, COLUMNS),
         "industries": lambda industries: _from_industries(industries, axes),
     }
+    # A stock before its first bar is no part of any session: that it lists later, nobody knows.
+    unlisted_DN = np.isnan(columns["last"])
     for name, step in steps.items():
-        if name in tables and tables[name].height:
-            columns |= step(tables[name])
+        # No row of dividends says that none was paid; no row of anything else says nothing.
+        if name in tables and (tables[name].height or name == "dividends"):
+            found = step(tables[name])
+            columns |= {name: values if name in MARKET else np.where(unlisted_DN, np.nan, values) for name, values in found.items()}
     unknown = set(columns) - set(COLUMNS)
     assert not unknown, unknown
     return Panel(axes, columns, trading)
@@ -120,19 +124,24 @@ def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, late
     A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.  So
     do scored news.
     """
-    known = known_sessions(news, axes, latency=latency).explode("symbols").rename({"symbols": "symbol"})
-    count = _added(known, np.ones(known.height), axes)
-    columns = {"news_count": np.where(count.any(axis=1, keepdims=True), count, np.nan)}
+    pieces = known_sessions(news, axes, latency=latency)
+    known = pieces.explode("symbols").rename({"symbols": "symbol"})
+    columns = {"news_count": _added(known, np.ones(known.height), axes) + _silent(pieces, axes)}
     if scores is not None and scores.height:
         scored = known.join(scores.select("id", "symbol", "score"), on=["id", "symbol"]).sort("date", "symbol", "id")
         score = scored["score"].to_numpy()
         parts = {"news_weight": np.ones(len(score)), "news_sum": score, "news_squares": score**2, "news_negative": score < NEGATIVE}
         added = {name: _added(scored, values.astype(np.float64), axes) for name, values in parts.items()}
-        silent = np.where(added["news_weight"].any(axis=1, keepdims=True), 0.0, np.nan)
-        columns |= {name: values + silent for name, values in added.items()}
+        silent_D1 = _silent(pieces.join(scores, on="id", how="semi"), axes)
+        columns |= {name: values + silent_D1 for name, values in added.items()}
         with np.errstate(invalid="ignore"):
             columns["news_tone"] = added["news_sum"] / added["news_weight"]
     return columns
+
+
+def _silent(pieces: pl.DataFrame, axes: Axes) -> Floats:
+    """0 in sessions that brought any piece, whomever it names, null in the others, [D, 1]: a stock listed later doesn't end a silence."""
+    return np.where(np.isin(axes.days, pieces["date"].to_numpy().astype("datetime64[D]")), 0.0, np.nan)[:, None]
 
 
 def _added(rows: pl.DataFrame, values: Floats, axes: Axes) -> Floats:

@@ -42,7 +42,10 @@ def _run(what: str, load: Callable[[], object]) -> None:
     except KestrelError as error:
         raise KestrelError(f"{what}: {error}") from None
     except ModuleNotFoundError as error:
-        raise KestrelError(f"{what} can't be imported: {error}. It is looked for in {os.getcwd()} and in the environment.") from None
-    except Exception as error:
+        where = f" It is looked for in {os.getcwd()} and in the environment." if error.name is not None and error.name in what else ""
+        raise KestrelError(f"{what} can't be imported: {error}.{where}") from None
+    except SyntaxError as error:
+        raise KestrelError(f"{what} isn't Python: {error.msg} ({error.filename}, line {error.lineno}).") from None
+    except (Exception, SystemExit) as error:
         line = extract_tb(error.__traceback__)[-1]
         raise KestrelError(f"{what} fails: {type(error).__name__}: {error} ({line.filename}, line {line.lineno}).") from error

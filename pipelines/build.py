@@ -4,22 +4,32 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from functools import cache
 from io import BytesIO
 from itertools import chain, pairwise
 from typing import Any
 
 import polars as pl
 
+from data import members, publication, reports
+from data import panel as data_panel
 from data.errors import KestrelError
 from data.history import first_difference
 from data.lake import Lake
 from data.progress import Counted, Track, silent
-from factors import build, registry
+from factors import build, compute, elementwise, folds, kernels, machine, program, registry, sections, statements
+from factors import panel as panel_file
+from factors.alpha158 import quantiles, slabs, tiles, windows
+from factors.cached import digest
 from factors.panel import TABLES, Panel, build_panel, of_one_scorer
 from factors.plugins import extend
 from pipelines.config import Config
 from pipelines.scale import ScaleSettings, spread
 
+MAKERS = (
+    *(members, data_panel, publication, reports, panel_file, statements, build, compute, program, machine, folds, elementwise, kernels, sections),
+    *(tiles, windows, quantiles, slabs),
+)
 FACT = "factors"  # the lake's fact that holds the State of its factor table
 
 
@@ -28,7 +38,8 @@ class State:
     """What a factor table was built from.
 
     table: its own version.  versions: of the tables it was computed from.  definitions: each factor's expression.  basis: of the
-    prices.  sets, scorer, latency: what was asked for.  key: equal ones mean equal factor tables.
+    prices.  sets, scorer, latency: what was asked for.  code: that made
+    the values.  key: equal ones mean equal factor tables.
     """
 
     table: int
@@ -38,6 +49,7 @@ class State:
     sets: list[str]
     scorer: str | None
     latency: float
+    code: str
     key: str
 
 
@@ -53,6 +65,12 @@ class Work:
         if self.since is None:
             return f"are current, {len(self.fresh)} of them new or redefined and computed over all sessions" if self.fresh else "are current"
         return "were computed over all sessions" if self.since == date.min else f"were computed from {self.since} on"
+
+
+@cache
+def code() -> str:
+    """A digest of the files between the lake's tables and a factor's value; after an edit of one, values are made anew."""
+    return digest(*(str(module.__file__) for module in MAKERS))
 
 
 @dataclass(frozen=True)
@@ -75,9 +93,9 @@ class Asked:
             tables["news_scores"] = of_one_scorer(tables["news_scores"], self.scorer)
         return tables
 
-    def key(self, lake: Lake) -> str:
-        """A hash of the definitions, of the versions of the tables, and of how news are read."""
-        return build.key(registry.select(sets=self.sets), _versions(lake), self.scorer, self.latency)
+    def key(self, versions: Mapping[str, int]) -> str:
+        """A hash of the definitions, of the versions of the tables, of how news are read, and of the code that makes values."""
+        return build.key(registry.select(sets=self.sets), versions, self.scorer, self.latency, code())
 
 
 def asked(config: Config) -> Asked:
@@ -93,10 +111,10 @@ def build_factors(lake: Lake, config: Config | None = None, *, track: Track = si
     """
     config = config or Config()
     wanted, versions, state = asked(config), _versions(lake), _state(lake)
-    factors, key = registry.select(sets=wanted.sets), wanted.key(lake)
+    factors, key = registry.select(sets=wanted.sets), wanted.key(versions)
     if state is not None and state.key == key:
         return build.Choice([factor for factor in factors if factor.name in state.definitions], {}), Work([], None)
-    panel = wanted.panel(lake)
+    panel = wanted.panel(Lake(lake.uri, versions=versions))  # of these versions, whatever others write meanwhile
     choice = build.choose(factors, panel, lake.price_basis)
     names = [factor.name for factor in choice.available]
     known = {} if state is None else state.definitions
@@ -104,12 +122,12 @@ def build_factors(lake: Lake, config: Config | None = None, *, track: Track = si
     since = _since(lake, state, wanted, versions)
     there = {} if state is None else {"factors": state.table}
     plan = _Plan(lake.uri, versions | there, wanted, names, fresh, since or date.max)
-    if not fresh and set(names) == set(known):
+    if not fresh and set(names) == set(known) and len(panel.axes.dates) - panel.axes.index(plan.since) <= build.BLOCK:
         _renew(lake, plan, panel)
     else:
         lake.stream("factors", _frames(plan, panel, config.scale, track))
     definitions = {factor.name: factor.expr.text for factor in choice.available}
-    made = State(lake.version("factors"), versions, definitions, lake.price_basis, list(wanted.sets), wanted.scorer, wanted.latency, key)
+    made = State(lake.version("factors"), versions, definitions, lake.price_basis, list(wanted.sets), wanted.scorer, wanted.latency, code(), key)
     lake.state({FACT: json.dumps(asdict(made))})
     return choice, Work(fresh, since)
 
@@ -119,7 +137,7 @@ def current_factors(lake: Lake) -> str:
     if not lake.has("factors"):
         raise KestrelError("The lake has no factor table yet. Run: kestrel factors build")
     state = _state(lake)
-    if state is None or state.key != Asked(tuple(state.sets), (), state.scorer, state.latency).key(lake):
+    if state is None or state.key != Asked(tuple(state.sets), (), state.scorer, state.latency).key(_versions(lake)):
         raise KestrelError("The factor table is older than the data or the factors' definitions. Run: kestrel factors build")
     return state.key
 
@@ -142,7 +160,7 @@ def _state(lake: Lake) -> State | None:
 
 def _since(lake: Lake, state: State | None, wanted: Asked, after: Mapping[str, int]) -> date | None:
     """The first day from which on values may differ from those that are there; None where the tables hold the same rows."""
-    if state is None or (state.basis, state.scorer, state.latency) != (lake.price_basis, wanted.scorer, wanted.latency):
+    if state is None or (state.basis, state.scorer, state.latency, state.code) != (lake.price_basis, wanted.scorer, wanted.latency, code()):
         return date.min
     before, old, days = state.versions, Lake(lake.uri, versions=state.versions), []
     for name in sorted({*before, *after}):
@@ -239,4 +257,4 @@ def _renew(lake: Lake, plan: _Plan, panel: Panel) -> None:
     row = panel.axes.index(plan.since)
     frames = build.frames(registry.select(plan.names, sets=plan.asked.sets), panel, start=row) if row < len(panel.axes.dates) else iter(())
     nothing = lake.read("factors", start=date.max)
-    lake.replace("factors", pl.concat([nothing, *frames]), plan.since, date.max)
+    lake.replace("factors", pl.concat([nothing, *(frame.select(nothing.columns) for frame in frames)]), plan.since, date.max)

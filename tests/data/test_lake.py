@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -61,6 +62,18 @@ def test_a_stream_out_of_order_or_with_a_bad_row_writes_nothing(lake: Lake) -> N
         lake.stream("bars", broken)
     assert lake.version("bars") == version
     assert lake.read("bars").equals(bars)
+
+
+def test_a_bug_behind_a_stream_keeps_its_name_and_writes_nothing(lake: Lake) -> None:
+    bars, version = lake.read("bars"), lake.version("bars")
+
+    def broken() -> Iterator[pl.DataFrame]:
+        yield bars.filter(pl.col("date") == bars["date"][0])
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        lake.stream("bars", broken())
+    assert lake.version("bars") == version
 
 
 def test_replacing_sessions_leaves_every_other_session(lake: Lake, tables: Tables) -> None:

@@ -216,8 +216,9 @@ def test_the_first_component_explains_most_of_the_standardised_series(computed: 
     rng = np.random.default_rng(3)
     common = rng.normal(size=60)
     panels = {"close": common + 0.1 * rng.normal(size=60), "open": -common + 0.1 * rng.normal(size=60), "high": rng.normal(size=60)}
-    series = [column(name) for name in panels]
-    found = computed(op.first_component(*series, window=40), **{name: values[:, None] for name, values in panels.items()})[:, 0]
+    series = [op.cs_mean(column(name) / op.last) for name in panels]
+    market = {name: values[:, None] for name, values in panels.items()} | {"last": np.ones((60, 1))}
+    found = computed(op.first_component(*series, window=40), **market)[:, 0]
     assert np.isnan(found[:19]).all()
     assert np.isfinite(found[19:]).all()
     seen = np.column_stack(list(panels.values()))[-40:]
@@ -231,10 +232,11 @@ def test_the_first_component_explains_most_of_the_standardised_series(computed: 
 def test_the_first_component_is_null_where_a_series_is_or_has_no_spread(computed: Computed) -> None:
     a, b = np.random.default_rng(3).normal(size=(2, 30, 1))
     a[20] = NAN
-    found = computed(op.first_component(x, y, window=10), close=a, open=b)[:, 0]
+    one, other, level = op.cs_mean(x / op.last), op.cs_mean(y / op.last), np.ones((30, 1))
+    found = computed(op.first_component(one, other, window=10), close=a, open=b, last=level)[:, 0]
     assert np.isnan(found[20])
     assert np.isfinite(found[25])
-    assert np.isnan(computed(op.first_component(x, y, window=10), close=a, open=np.ones((30, 1)))).all()
+    assert np.isnan(computed(op.first_component(one, other, window=10), close=a, open=level, last=level)).all()
 
 
 def test_compounds_say_what_they_are(computed: Computed) -> None:

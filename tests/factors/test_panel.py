@@ -178,9 +178,11 @@ def test_an_item_about_two_stocks_counts_for_both_and_items_add_up() -> None:
     assert same(count[:1], [[2, 2]])
 
 
-def test_an_item_about_no_stock_counts_for_none() -> None:
+def test_an_item_about_no_stock_counts_for_none_but_shows_that_the_feed_speaks() -> None:
     items = news(at(THU, 9)).with_columns(symbols=pl.lit([], pl.List(pl.String)))
-    assert np.isnan(panel(news=items).columns["news_count"]).all()
+    count = panel(news=items).columns["news_count"]
+    assert (count[0] == 0).all()
+    assert np.isnan(count[1:]).all()
 
 
 def test_the_tone_is_the_mean_score_of_a_sessions_items_and_null_without_any() -> None:

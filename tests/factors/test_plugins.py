@@ -56,11 +56,13 @@ def test_a_module_that_is_not_there_is_named() -> None:
     ("text", "said"),
     [
         ("import factors\nfactors.nothing()", "AttributeError.*line 2"),
-        ("x = (", "SyntaxError"),
+        ("x = 1\ny = (", "isn't Python.*line 2"),
+        ("import no_such_package", "no_such_package'\\.$"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3.*line 2"),
         (MINE.replace("-cs_rank(returns(5))", "column('close')").replace("cs_rank, returns", "column"), "price level"),
         (MINE.replace("weekly_reversal", "reversal_20"), "exists already"),
     ],
-    ids=["a bug", "no Python", "a look ahead", "a name taken"],
+    ids=["a bug", "no Python", "a package missing", "an exit", "a look ahead", "a name taken"],
 )
 def test_a_module_that_fails_says_where(text: str, said: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name = f"my_factors_{request.node.callspec.id.replace(' ', '_')}"

@@ -15,7 +15,7 @@ from factors.operators import returns, ts_mean
 from factors.registry import library, register
 from pipelines import build
 from pipelines.build import build_factors, current_factors
-from pipelines.config import Config
+from pipelines.config import Config, Factors
 from pipelines.scale import ScaleSettings
 
 Tables = dict[str, pl.DataFrame]
@@ -74,6 +74,44 @@ def test_new_sessions_alone_are_computed_and_equal_a_build_from_nothing(small: T
     _, work = build_factors(lake)
     assert (work.fresh, work.since) == ([], days(small)[-3])
     assert lake.read("factors").equals(Lake(_built(tmp_path / "b", small)).read("factors"))
+
+
+def test_sets_named_in_another_order_take_new_sessions_too(small: Tables, tmp_path: Path) -> None:
+    cut, config = days(small)[-4], Config(factors=Factors(sets=("alpha158", "library")))
+    lake = Lake(tmp_path / "lake")
+    write_tables(lake, small | {"bars": small["bars"].filter(pl.col("date") <= cut)}, "raw", {})
+    build_factors(lake, config)
+    write_tables(lake, small, "raw", {})
+    _, work = build_factors(lake, config)
+    assert (work.fresh, work.since) == ([], days(small)[-3])
+    other = Lake(tmp_path / "other")
+    write_tables(other, small, "raw", {})
+    build_factors(other, config)
+    assert lake.read("factors").equals(other.read("factors"))
+
+
+def test_news_of_a_stock_not_yet_listed_end_the_silence_of_their_own_day(small: Tables, tmp_path: Path) -> None:
+    """The old session knows them already, so the listing changes nothing there."""
+    all_days, late = days(small), small["bars"]["symbol"].unique().sort()[0]
+    loud = pl.col("published_at").dt.date().is_between(all_days[-10], all_days[-8])
+    named = pl.when(loud).then(pl.lit([late])).otherwise("symbols")
+    tables = small | {"news": small["news"].with_columns(symbols=named)}
+    listed = pl.col("symbol") != late
+    tables["bars"] = tables["bars"].filter(listed | (pl.col("date") >= all_days[-3]))
+    lake = Lake(_built(tmp_path / "a", tables | {"bars": tables["bars"].filter(pl.col("date") <= all_days[-4])}))
+    write_tables(lake, tables, "raw", {})
+    build_factors(lake)
+    assert lake.read("factors").equals(Lake(_built(tmp_path / "b", tables)).read("factors"))
+
+
+def test_values_are_made_anew_where_the_code_that_makes_them_changed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = lake.read("factors")
+    monkeypatch.setattr(build, "code", lambda: "another")
+    with pytest.raises(KestrelError, match="older than the data"):
+        current_factors(lake)
+    _, work = build_factors(lake)
+    assert (work.fresh, work.since) == ([], date.min)
+    assert lake.read("factors").equals(before)
 
 
 def test_a_corrected_bar_moves_its_own_session_and_later_ones(lake: Lake, small: Tables, tmp_path: Path) -> None:
