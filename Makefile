@@ -22,10 +22,10 @@ demo: $(VENV)/.base  ## simulate a market and run everything on it
 	$(BIN)/kestrel demo
 
 test: lint  ## what CI runs
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu and not live"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu and not live and not realweights"
 
 test-all: lint  ## the slow proofs too
-	$(BIN)/python -m pytest -q -m "not live"
+	$(BIN)/python -m pytest -q -m "not live and not realweights"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
