@@ -16,6 +16,8 @@ from pipelines.build import build_factors
 from pipelines.config import Config, parse
 
 Tables = dict[str, pl.DataFrame]
+LEARNT = ["earnings_yield", "book_to_price", "roe", "momentum_12_1", "reversal_5", "reversal_20", "log_float_cap", "turnover_abnormal", "max_20"]
+LEARNT += ["volatility_20", "turnover_20", "amihud_20"]  # of all the factors that are built, what models learn from here
 SETTINGS = SimulationSettings(stocks=90, members=50, years=4, seed=5)
 
 
@@ -42,6 +44,7 @@ def _config_in(folder: Path) -> Config:
         "runs": str(folder / "runs"),
         "signals": str(folder / "signals"),
         "walk": {"first": date(2025, 8, 1), "train_years": 1, "valid_years": 1, "refit_months": 6, "every": 2},
+        "factors": {"names": LEARNT},
         "train": {"models": ["five_factors", "ridge", "lightgbm_rank", "blend"]},
         "model": {"lightgbm_rank": {"leaves": 8, "rounds": 20, "leaf_rows": 50, "threads": 1}},
         "backtest": {"strategy": {"kind": "topk_buffer", "k": 10, "buffer": 20}},
