@@ -45,6 +45,7 @@ def test_no_folder_here_hides_a_package_of_kestrel(tmp_path: Path) -> None:
     (tmp_path / "factors").mkdir()
     (tmp_path / "factors" / "momentum.py").write_text("raise RuntimeError('the wrong one')")
     extend(["factors.momentum"])
+    assert "momentum_12_1" in library()
 
 
 def test_a_module_that_is_not_there_is_named() -> None:
