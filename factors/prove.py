@@ -43,8 +43,8 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
 
     For each day every table but the calendar is cut after it, then poisoned after it; the factors of that day must stay the same to the
     bit.  Once, compared on those days and the last session: rows shuffled and a stock removed (to the bit; the latter for factors that
-    compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding), all
-    money in another currency (the order of the stocks must stay); raw_only factors mean a price in yuan and are left out of these two.
+    compare no stocks), each stock's price history multiplied by its own constant and its share counts divided by it (to rounding; not
+    for raw_only factors), all money in another currency (the order of the stocks must stay; not for those that say in_yuan).
     And a factor whose column is null throughout must be null too, unless its definition says `fill`, the one operator that makes numbers of nulls.
     """
     proof = _Proof(factors, tables)
@@ -54,12 +54,13 @@ def prove(factors: Sequence[Factor], tables: Tables, days: Sequence[date], *, tr
             breaches += proof.compare(factors, changed, [day], change, _equal)
     ends = [*days, proof.whole.axes.dates[-1]]
     unmoved = [factor for factor in factors if not factor.raw_only]
+    priced = [factor for factor in factors if not factor.in_yuan]
     alone = [factor for factor in factors if not compares_stocks(factor)]
     removed = proof.whole.axes.symbols[0]
     breaches += proof.compare(factors, shuffled(tables), ends, "rows shuffled", _equal)
     breaches += proof.compare(alone, without(tables, removed), ends, f"{removed} removed", _equal)
     breaches += proof.compare(unmoved, rescaled_prices(tables), ends, "price history rescaled", _close)
-    breaches += proof.compare(unmoved, in_another_currency(tables), ends, "another currency", _same_order)
+    breaches += proof.compare(priced, in_another_currency(tables), ends, "another currency", _same_order)
     return breaches + proof.nulls(ends[-1])
 
 

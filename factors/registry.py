@@ -29,7 +29,8 @@ Fused = Callable[[Mapping[str, NDArray[np.float64]], Sequence[str], int, int], I
 class Factor:
     """A named expression.
 
-    raw_only: it means the price as traded, so it exists on raw prices alone.  fused: the kernel that gives its values together with those
+    raw_only: it means the price as traded, so it exists on raw prices alone.  in_yuan: its definition adds a plain number to CNY, so that it
+    orders stocks otherwise in another currency.  fused: the kernel that gives its values together with those
     of its kin; the expression says what they are.
     """
 
@@ -38,6 +39,7 @@ class Factor:
     about: str
     expr: Expr
     raw_only: bool = False
+    in_yuan: bool = False
     fused: Fused | None = field(default=None, compare=False)
 
     def unavailable(self, columns: Collection[str], price_basis: str) -> str | None:
@@ -61,7 +63,7 @@ def factor(family: str, *, raw_only: bool = False) -> Callable[[Callable[[], Exp
     return under_its_name
 
 
-def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool = False, fused: Fused | None = None) -> None:
+def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool = False, in_yuan: bool = False, fused: Fused | None = None) -> None:
     """Register an expression under a name.
 
     Raises KestrelError where the name is taken, or where the value depends on the level of an adjusted price: such a price is only
@@ -71,7 +73,7 @@ def register(name: str, family: str, about: str, expr: Expr, *, raw_only: bool =
         raise KestrelError(f"A factor named {name} exists already: {_REGISTRY[name].expr}. Rename yours.")
     if not raw_only:
         _refuse_level(f"Factor {name} = {expr}", expr)
-    _REGISTRY[name] = Factor(name, family, cleandoc(about), expr, raw_only, fused)
+    _REGISTRY[name] = Factor(name, family, cleandoc(about), expr, raw_only, in_yuan, fused)
 
 
 def quickly(expr: Expr, price_basis: str) -> Factor:

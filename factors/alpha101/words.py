@@ -8,6 +8,7 @@ from collections.abc import Callable
 from math import floor
 
 from factors import operators
+from factors.alpha101 import IN_YUAN
 from factors.expressions import Expr, column
 from factors.operators import amount, cs_group_mean, cs_rank, cs_scale, traded_returns, ts_argmax, ts_argmin
 from factors.registry import register
@@ -22,7 +23,8 @@ def alpha(define: Callable[[], Expr]) -> Callable[[], Expr]:
     """Register a formula under its function's name; one that holds prices of different stocks against each other needs raw prices."""
     expr = define()
     moves = expr.scale is None or not expr.scale.invariant
-    register(define.__name__, "alpha101", define.__doc__ or "", expr, raw_only=moves)
+    in_yuan = int(define.__name__.removeprefix("alpha")) in IN_YUAN
+    register(define.__name__, "alpha101", define.__doc__ or "", expr, raw_only=moves, in_yuan=in_yuan)
     return define
 
 

@@ -162,6 +162,11 @@ def test_ridge_recovers_four_fifths_of_linear_alpha(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_no_kind_of_model_finds_what_is_not_there(tmp_path: Path) -> None:
+    finds_nothing(studied(SimulationSettings(**SMALL, alpha=()), tmp_path, train_years=2, every=5), QUICK_TREES, tuple(KINDS))
+
+
+@pytest.mark.slow
 def test_no_model_finds_what_is_not_there_in_ten_years(tmp_path: Path) -> None:
     finds_nothing(studied(SimulationSettings(**LARGE, alpha=()), tmp_path, train_years=4), TREES, tuple(KINDS))
 

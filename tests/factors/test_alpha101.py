@@ -6,6 +6,7 @@ read as the mean of the sessions that have a value: see factors/alpha101.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -290,8 +291,11 @@ def test_the_library_of_101_is_whole_and_says_what_it_needs() -> None:
     assert factors["alpha006"].unavailable(lake, "adjusted") is None
 
 
-def test_nothing_of_the_101_looks_ahead_and_what_moves_with_the_currency_is_raw_only(tables: dict[str, pl.DataFrame], panel: Panel) -> None:
+def test_nothing_of_the_101_looks_ahead_and_only_sums_in_yuan_move_with_the_currency(tables: dict[str, pl.DataFrame], panel: Panel) -> None:
     factors = [one for one in library(["alpha101"]).values() if one.expr.needs <= set(panel.columns)]
     assert len(factors) == 101
     assert prove(factors, tables, [panel.axes.dates[place] for place in (221, 302, 335)]) == []
-    assert all(one.raw_only for one in factors if int(one.name[5:]) in IN_YUAN)
+    assert {one.name for one in factors if one.in_yuan} == {f"alpha{number:03}" for number in IN_YUAN}
+    strictly = prove([replace(one, in_yuan=False) for one in factors], tables, [panel.axes.dates[221]])
+    assert {breach.change for breach in strictly} == {"another currency"}
+    assert {int(breach.factor[5:]) for breach in strictly} <= set(IN_YUAN)
