@@ -8,10 +8,12 @@ import polars as pl
 from pipelines.config import Config
 from pipelines.console import say, show
 from pipelines.experiments import Experiments
+from pipelines.fits import RECORD
 from pipelines.ledger import Ledger
 from pipelines.runs import DONE, read_json
 from pipelines.signal import MANIFEST
 from pipelines.trade import Source
+from pipelines.train import fits_of, home_of
 
 MODEL_COLUMNS = (
     "model",
@@ -41,7 +43,9 @@ def show_training(folder: Path, config: Config) -> None:
     show(rows, title=f"{folder}: test {first} to {last}; chosen on validation dates: {found['chosen']}")
     ideas = [f"{row['model']}:{folder.name}" for row in found["models"]]
     count = Ledger(Path(config.runs) / "ledger.db").record("model", ideas, first, last)
-    say(f"Evaluations so far on dates that overlap these: {count}")
+    fits = fits_of(folder)
+    taken = sum(entry["taken_over"] for entry in fits)
+    say(f"{len(fits)} fits, {taken} of them taken over from earlier trainings. Evaluations so far on dates that overlap these: {count}")
 
 
 def log_training(folder: Path, config: Config) -> None:
@@ -52,9 +56,10 @@ def log_training(folder: Path, config: Config) -> None:
     parent = store.log(
         folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)]
     )
-    for path in sorted((folder / "scores").glob("*.json")):
-        figures = {f"valid_{key}": value for key, value in read_json(path).items()}
-        store.log(path.stem, parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
+    for entry in fits_of(folder):
+        reached = read_json(home_of(folder, entry) / RECORD)["reached"][str(config.train.horizon)]
+        figures = {f"valid_{key}": value for key, value in reached.items()}
+        store.log(f"{entry['fold']}.{entry['model']}-{entry['seed']}", parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
     daily = pl.read_parquet(folder / "daily.parquet")
     for model, rows in _by_model(read_json(folder / DONE)["models"]).items():
         metrics = {f"{key}_{row['horizon']}": value for row in rows for key, value in row.items() if isinstance(value, float)}
