@@ -141,10 +141,13 @@ def reached(fit: Fit, horizon: int) -> float:
     return float(read_json(fit.home / RECORD)["reached"][str(horizon)]["rank_ic"])
 
 
-def unnamed(runs: Path) -> list[Path]:
-    """Folders of fits that no training names any more: whoever deletes them loses nothing but the time of making them again."""
-    named = {entry["fit"] for path in runs.glob(f"train-*/{NAMED}") for entry in read_json(path)}
-    return sorted(path for path in (runs / HOME).glob("*") if path.name not in named)
+def named(runs: Path) -> dict[Path, list[str]]:
+    """{folder of a fit: the trainings that name it}.  To delete one without any costs no more than the time of making it again."""
+    found: dict[Path, list[str]] = {path: [] for path in sorted((runs / HOME).glob("*"))}
+    for file in sorted(runs.glob(f"train-*/{NAMED}")):
+        for key in {entry["fit"] for entry in read_json(file)}:
+            found.setdefault(runs / HOME / key, []).append(file.parent.name)
+    return {path: trainings for path, trainings in found.items() if path.is_dir()}
 
 
 def _fitted(fit: Fit, dataset: Dataset, track: Track) -> Model:

@@ -1,5 +1,6 @@
 """Present: what a run found, as a table on the terminal, as MLflow runs, as a page."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import polars as pl
 from pipelines.config import Config
 from pipelines.console import say, show
 from pipelines.experiments import Experiments
-from pipelines.fits import RECORD
+from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
 from pipelines.runs import DONE, read_json
 from pipelines.signal import MANIFEST
@@ -46,6 +47,20 @@ def show_training(folder: Path, config: Config) -> None:
     fits = fits_of(folder)
     taken = sum(entry["taken_over"] for entry in fits)
     say(f"{len(fits)} fits, {taken} of them taken over from earlier trainings. Evaluations so far on dates that overlap these: {count}")
+
+
+def show_fits(runs: Path, *, delete: bool, as_json: bool) -> None:
+    """Every fit with the trainings that name it; those that none names are deleted where that is asked for."""
+    rows = []
+    for home, trainings in named(runs).items():
+        record = read_json(home / RECORD) if (home / RECORD).is_file() else {}
+        size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) / 1e6
+        known = {name: record.get(name) for name in ("model", "seed", "seconds")}
+        spans = {name: f"{record[name][0]} to {record[name][1]}" if record else None for name in ("train", "valid")}
+        rows.append({"fit": home.name, **known, **spans, "megabytes": size, "trainings": " ".join(trainings)})
+        if delete and not trainings:
+            shutil.rmtree(home)
+    show(rows, title="Fits, those without a training deleted" if delete else "Fits", as_json=as_json)
 
 
 def log_training(folder: Path, config: Config) -> None:
