@@ -10,8 +10,12 @@ from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from traceback import extract_tb
+from types import ModuleType
+from typing import TypeVar
 
 from data.errors import KestrelError
+
+T = TypeVar("T")
 
 GROUP = "kestrel.factors"
 
@@ -22,23 +26,28 @@ def extend(modules: Iterable[str]) -> None:
     A module is looked for as Python looks for it, and in the working folder last, so that no folder there hides a package.
     Raises KestrelError naming the module that can't be found or fails, with the line where it does.
     """
+    for name in modules:
+        guarded(f"factors.modules: {name}", partial(module_named, name))
+    _installed()
+
+
+def module_named(name: str) -> ModuleType:
+    """The module, found as `extend` says."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    for name in modules:
-        _run(f"factors.modules: {name}", partial(import_module, name))
-    _installed()
+    return import_module(name)
 
 
 @cache
 def _installed() -> None:
     for entry in entry_points(group=GROUP):
-        _run(f"The installed factors {entry.name} ({entry.value})", entry.load)
+        guarded(f"The installed factors {entry.name} ({entry.value})", entry.load)
 
 
-def _run(what: str, load: Callable[[], object]) -> None:
-    """Import a module; whatever a user's own code raises becomes one message that names the line."""
+def guarded(what: str, load: Callable[[], T]) -> T:
+    """What `load` gives; whatever a user's own code raises becomes one message that names the line."""
     try:
-        load()
+        return load()
     except KestrelError as error:
         raise KestrelError(f"{what}: {error}") from None
     except ModuleNotFoundError as error:

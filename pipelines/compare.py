@@ -1,12 +1,15 @@
-"""Compare: the newest accounts in MLflow side by side, and which settings set them apart."""
+"""Compare: the newest accounts in MLflow side by side, which settings set them apart, and the latest training's models paired with each other."""
 
 from pathlib import Path
 from typing import Any
 
 from data.errors import KestrelError
-from pipelines.config import Config
+from data.lake import Lake
+from pipelines.config import Config, stored
 from pipelines.console import show
 from pipelines.experiments import Experiments
+from pipelines.runs import DONE, latest
+from pipelines.verdict import verdict
 
 METRICS = (
     "rank_ic_1",
@@ -32,6 +35,32 @@ def compare(config: Config, *, last: int, as_json: bool) -> None:
     apart = differences({account.data.tags["kestrel.run"]: account.data.params for account in accounts})
     if apart and not as_json:
         show(apart, title="What sets them apart")
+
+
+def judge(lake: Lake, config: Config) -> None:
+    """Print what the latest training's models are worth beside each other; nothing where there is no training."""
+    if not list(Path(config.runs).glob(f"train-*/{DONE}")):
+        return
+    folder = latest(Path(config.runs), "train")
+    config = stored(folder / "config.json", config)
+    found = verdict(lake, config, folder)
+    main = [{name: value for name, value in row.items() if name != "horizon"} for row in found["paired"] if row["horizon"] == config.train.horizon]
+    if main:
+        show(main, title=f"{folder.name}: daily RankIC over {config.train.horizon} sessions less a rival's, 95 % interval (blocks of 20 sessions)")
+    show(by_model(found["years"], "year", config.train.horizon), title="RankIC by year")
+    regimes = [{**row, "regime": f"{row['state']} {row['third']}"} for row in found["regimes"]]
+    if regimes:
+        show(by_model(regimes, "regime", config.train.horizon), title="RankIC by thirds of the market's volatility and past return")
+    show(found["scores"], title="The scores: likeness to those before, share of the best 50 that are new, correlation with styles")
+
+
+def by_model(rows: list[dict[str, Any]], column: str, horizon: int) -> list[dict[str, Any]]:
+    """A line a model with its RankIC of each value of a column."""
+    lines: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["horizon"] == horizon:
+            lines.setdefault(row["model"], {"model": row["model"]})[str(row[column])] = row["rank_ic"]
+    return list(lines.values())
 
 
 def _row(account: Any) -> dict[str, Any]:

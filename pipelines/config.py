@@ -21,9 +21,10 @@ from factors.combine import CombineSettings
 from factors.evaluate import EvaluateSettings
 from factors.plugins import extend
 from factors.registry import SETS
+from models.blend import BlendSettings
 from models.folds import WalkSettings
 from models.labels import LabelSettings
-from models.registry import KINDS
+from models.registry import KINDS, enlist, kind
 from models.sentiment.settings import SentimentSettings
 from pipelines.scale import ScaleSettings
 
@@ -89,9 +90,7 @@ class Train(Settings):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in KINDS:
-                near = get_close_matches(name, KINDS, n=1)
-                raise ValueError(f"'{name}' is not a model. " + (f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."))
+            _enlisted(name)
         return names
 
 
@@ -128,12 +127,13 @@ class Config(Settings):
     @classmethod
     def _model_settings(cls, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, values in found.items():
-            if name not in KINDS:
-                raise ValueError(f"model.{name} is not a model. There are {', '.join(KINDS)}.")
+            _enlisted(name)
             try:
-                _settings_of(name, values)
+                settings = _settings_of(name, values)
             except ValidationError as error:
                 raise ValueError("; ".join(f"model.{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
+            for member in settings.members if isinstance(settings, BlendSettings) else ():
+                _enlisted(member)
         return found
 
     @model_validator(mode="after")
@@ -143,8 +143,11 @@ class Config(Settings):
         return self
 
     def model_settings(self) -> dict[str, BaseModel]:
-        """Every model's settings: its own over train.horizon over the defaults of its kind."""
-        return {name: _settings_of(name, self.model.get(name, {}), {"horizon": self.train.horizon}) for name in KINDS}
+        """Every model's settings, users' own models included: its own over train.horizon over the defaults of its kind."""
+        shared = {"horizon": self.train.horizon}
+        found = {name: _settings_of(name, self.model.get(name, {}), shared) for name in [*KINDS, *self.train.models, *self.model]}
+        members = [member for one in found.values() if isinstance(one, BlendSettings) for member in one.members]
+        return found | {name: _settings_of(name, {}, shared) for name in members if name not in found}
 
     def exchange_rules(self) -> Rules:
         """The dated rules with this config's overrides."""
@@ -196,9 +199,17 @@ def stored(file: Path, here: Config, *, sets: Sequence[str] = ()) -> Config:
 
 def _settings_of(name: str, values: dict[str, Any], shared: Mapping[str, Any] | None = None) -> BaseModel:
     """A model's settings: its own values, over the shared ones that its kind has, over the defaults of its kind."""
-    kind = KINDS[name].defaults
-    defaults = kind.model_dump()
-    return type(kind).model_validate(defaults | {key: value for key, value in (shared or {}).items() if key in defaults} | values)
+    entry = kind(name).defaults
+    defaults = entry.model_dump()
+    return type(entry).model_validate(defaults | {key: value for key, value in (shared or {}).items() if key in defaults} | values)
+
+
+def _enlisted(name: str) -> None:
+    """Refuse a name that is no model's; import a user's own."""
+    try:
+        enlist(name)
+    except KestrelError as error:
+        raise ValueError(str(error)) from None
 
 
 def _set(raw: dict[str, Any], item: str) -> None:

@@ -42,17 +42,23 @@ def dataset_of(lake: Lake, config: Config, *, start: date | None = None, end: da
     """Factors, labels and masks of the lake's sessions start..end (all by default) on one pair of axes."""
     bars = lake.read("bars", columns=["date", "symbol", *COLUMNS], start=start, end=end)
     axes = axes_of(bars, lake.read("calendar"))
-    table = lake.read("factors", start=start, end=end)
-    names = chosen_names(config, [name for name in table.columns if name not in ("date", "symbol")])
+    names = names_of(lake, config)
+    table = lake.read("factors", columns=["date", "symbol", *names], start=start, end=end)
     panels = to_panels(bars, list(COLUMNS), axes)
     trading_DN = (panels["is_trading"] == 1) & (panels["volume"] > 0)
     present_DN = present(config.universe, lake, trading_DN, axes)
     y_DNH, entry_DN = labels(panels, present_DN, config.labels, price_basis=lake.price_basis)
     x_DNF = stack(table, names, axes)
-    cleaned = clean_panels({name: x_DNF[..., place] for place, name in enumerate(names)}, config.factors.clean, lake, axes, track=track)
-    for place, name in enumerate(names):
-        x_DNF[..., place] = cleaned[name]
+    if not config.factors.clean.idle:
+        cleaned = clean_panels({name: x_DNF[..., place] for place, name in enumerate(names)}, config.factors.clean, lake, axes, track=track)
+        for place, name in enumerate(names):
+            x_DNF[..., place] = cleaned[name]
     return Dataset(axes, tuple(names), x_DNF, present_DN, y_DNH, config.labels.horizons, entry_DN)
+
+
+def names_of(lake: Lake, config: Config) -> list[str]:
+    """The factors of the lake's table that models read, in its order."""
+    return chosen_names(config, [name for name in lake.scan("factors").collect_schema().names() if name not in ("date", "symbol")])
 
 
 def chosen_names(config: Config, there: list[str]) -> list[str]:

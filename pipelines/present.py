@@ -1,5 +1,6 @@
 """Present: what a run found, as a table on the terminal, as MLflow runs, as a page."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import polars as pl
 from pipelines.config import Config
 from pipelines.console import say, show
 from pipelines.experiments import Experiments
+from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
 from pipelines.runs import DONE, read_json
 from pipelines.signal import MANIFEST
 from pipelines.trade import Source
+from pipelines.train import fits_of, home_of
 
 MODEL_COLUMNS = (
     "model",
@@ -41,7 +44,23 @@ def show_training(folder: Path, config: Config) -> None:
     show(rows, title=f"{folder}: test {first} to {last}; chosen on validation dates: {found['chosen']}")
     ideas = [f"{row['model']}:{folder.name}" for row in found["models"]]
     count = Ledger(Path(config.runs) / "ledger.db").record("model", ideas, first, last)
-    say(f"Evaluations so far on dates that overlap these: {count}")
+    fits = fits_of(folder)
+    taken = sum(entry["taken_over"] for entry in fits)
+    say(f"{len(fits)} fits, {taken} of them taken over from earlier trainings. Evaluations so far on dates that overlap these: {count}")
+
+
+def show_fits(runs: Path, *, delete: bool, as_json: bool) -> None:
+    """Every fit with the trainings that name it; those that none names are deleted where that is asked for."""
+    rows = []
+    for home, trainings in named(runs).items():
+        record = read_json(home / RECORD) if (home / RECORD).is_file() else {}
+        size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) / 1e6
+        known = {name: record.get(name) for name in ("model", "seed", "seconds")}
+        spans = {name: f"{record[name][0]} to {record[name][1]}" if record else None for name in ("train", "valid")}
+        rows.append({"fit": home.name, **known, **spans, "megabytes": size, "trainings": " ".join(trainings)})
+        if delete and not trainings:
+            shutil.rmtree(home)
+    show(rows, title="Fits, those without a training deleted" if delete else "Fits", as_json=as_json)
 
 
 def log_training(folder: Path, config: Config) -> None:
@@ -52,9 +71,10 @@ def log_training(folder: Path, config: Config) -> None:
     parent = store.log(
         folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)]
     )
-    for path in sorted((folder / "scores").glob("*.json")):
-        figures = {f"valid_{key}": value for key, value in read_json(path).items()}
-        store.log(path.stem, parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
+    for entry in fits_of(folder):
+        reached = read_json(home_of(folder, entry) / RECORD)["reached"][str(config.train.horizon)]
+        figures = {f"valid_{key}": value for key, value in reached.items()}
+        store.log(f"{entry['fold']}.{entry['model']}-{entry['seed']}", parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
     daily = pl.read_parquet(folder / "daily.parquet")
     for model, rows in _by_model(read_json(folder / DONE)["models"]).items():
         metrics = {f"{key}_{row['horizon']}": value for row in rows for key, value in row.items() if isinstance(value, float)}

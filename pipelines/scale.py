@@ -5,7 +5,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
@@ -31,22 +32,35 @@ class ScaleSettings(BaseModel):
         return 1 if self.on == "local" else self.workers or os.cpu_count() or 1
 
 
-def spread(function: Callable[[Item], Result], items: Sequence[Item], settings: ScaleSettings) -> Iterator[Result]:
-    """function(item) of each item, in the items' order; at most twice `width` results wait to be taken.
+def spread(function: Callable[[Item], Result], items: Sequence[Item], settings: ScaleSettings, *, ahead: int | None = None) -> Iterator[Result]:
+    """function(item) of each item, in the items' order; at most `ahead` items, by default twice `width`, are at work or wait to be taken.
 
     function: a module's own, so that another process finds it.  Items and results: plain values, frames or bytes.
     """
+    ahead = ahead or 2 * settings.width
     if settings.on == "local":
         yield from map(function, items)
     elif settings.on == "processes":
         # Forking a process that has threads can hang; a fresh interpreter can't.
-        with ProcessPoolExecutor(settings.width, mp_context=get_context("spawn")) as pool:
-            yield from _in_order(lambda item: pool.submit(function, item), lambda piece: piece.result(), items, settings.width)
+        with ProcessPoolExecutor(settings.width, mp_context=get_context("spawn"), initializer=_follow) as pool:
+            yield from _in_order(lambda item: pool.submit(function, item), lambda piece: piece.result(), items, ahead)
     else:
-        yield from _on_ray(function, items, settings)
+        yield from _on_ray(function, items, settings, ahead)
 
 
-def _on_ray(function: Callable[[Item], Result], items: Sequence[Item], settings: ScaleSettings) -> Iterator[Result]:
+def _follow() -> None:
+    """End this process when the one that started it is gone: killed, it can't say so, and a next run would do the same work beside this one."""
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        Thread(target=watch, daemon=True).start()
+
+
+def _on_ray(function: Callable[[Item], Result], items: Sequence[Item], settings: ScaleSettings, ahead: int) -> Iterator[Result]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -64,18 +78,18 @@ def _on_ray(function: Callable[[Item], Result], items: Sequence[Item], settings:
             raise KestrelError(f"No Ray cluster at {settings.address or 'this machine'}: {error}. See scale.address.") from None
     try:
         remote: Any = ray.remote(num_cpus=1)(function)
-        yield from _in_order(remote.remote, lambda piece: ray.get(piece), items, settings.width)
+        yield from _in_order(remote.remote, lambda piece: ray.get(piece), items, ahead)
     finally:
         if mine:
             ray.shutdown()
 
 
-def _in_order(begin: Callable[[Item], Any], end: Callable[[Any], Result], items: Sequence[Item], width: int) -> Iterator[Result]:
-    """Results in order, with `width` pieces at work and as many done and waiting."""
+def _in_order(begin: Callable[[Item], Any], end: Callable[[Any], Result], items: Sequence[Item], ahead: int) -> Iterator[Result]:
+    """Results in order; at most `ahead` pieces have begun and aren't taken."""
     waiting: deque[Any] = deque()
     for item in items:
         waiting.append(begin(item))
-        if len(waiting) >= 2 * width:
+        if len(waiting) >= ahead:
             yield end(waiting.popleft())
     while waiting:
         yield end(waiting.popleft())

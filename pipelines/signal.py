@@ -23,6 +23,7 @@ from models.walk import scores
 from pipelines.config import Config
 from pipelines.prepare import dataset_of, digest
 from pipelines.runs import DONE, latest, read_json, write_json
+from pipelines.train import fits_of, home_of
 
 LOOKBACK = 90  # sessions read before the signal's: what a model with a memory looks back on, and more than a suspended holding needs
 MANIFEST = "manifest.json"
@@ -46,7 +47,7 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     chosen = model or read_json(training / DONE)["chosen"]
     home = model_home(training, chosen, day)
     held = read_positions(positions) if positions else {}
-    inputs = {"day": day, "model": home.name, "training": training.name, "held": held, "versions": lake.versions()}
+    inputs = {"day": day, "fit": home.parent.name, "training": training.name, "held": held, "versions": lake.versions()}
     identity = digest({**inputs, **config.model_dump(mode="json", include={"backtest", "rules", "universe", "factors"})})
     folder = Path(config.signals) / day.isoformat()
     if (folder / MANIFEST).is_file() and read_json(folder / MANIFEST)["identity"] == identity:
@@ -81,7 +82,7 @@ def decide(lake: Lake, config: Config, day: date, home: Path, held: Mapping[str,
         dividends=dividends if lake.price_basis == "raw" else None,
         rules=rules,
     )
-    return scores(score_SN, axes, last, home.name).drop("model").sort("rank"), orders
+    return scores(score_SN, axes, last, "").drop("model").sort("rank"), orders
 
 
 def _announced(lake: Lake, day: date) -> pl.DataFrame:
@@ -97,12 +98,10 @@ def model_home(training: Path, model: str, day: date) -> Path:
     started = [fold for fold in folds if date.fromisoformat(fold["test"][0]) <= day]
     if not started:
         raise KestrelError(f"Every model of {training.name} was fitted on dates after {day}: the first fold tests from {folds[0]['test'][0]}.")
-    homes = sorted((training / "models" / started[-1]["name"]).glob(f"{model}-*"), key=lambda path: path.name)
-    if not homes:
-        raise KestrelError(
-            f"{training.name} has no model '{model}'. It trained: {', '.join(row['model'] for row in read_json(training / DONE)['models'])}."
-        )
-    return homes[0]
+    entries = [entry for entry in fits_of(training) if (entry["fold"], entry["model"]) == (started[-1]["name"], model)]
+    if not entries:
+        raise KestrelError(f"{training.name} has no model '{model}'. It trained: {', '.join(sorted({one['model'] for one in fits_of(training)}))}.")
+    return home_of(training, min(entries, key=lambda entry: entry["seed"])) / "model"
 
 
 def read_positions(path: Path) -> dict[str, float]:

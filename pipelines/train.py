@@ -1,8 +1,9 @@
-"""Train: every fold, model and seed of a config, walk-forward; each piece is saved as it is done, so a second run completes the first."""
+"""Train: every fold, model and seed of a config, walk-forward; what an earlier training has fitted is taken over (see pipelines/fits.py)."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,62 +11,64 @@ import numpy as np
 import polars as pl
 
 from data.lake import Lake
-from data.panel import to_panel
-from data.progress import Track, silent
+from data.progress import Counted, Track, silent
 from factors.judge import difference, summary
-from models.blend import Blend, BlendSettings, z_blend
-from models.dataset import Dataset
-from models.folds import Fold, folds
-from models.model import Model
-from models.registry import create, kind, load
+from models.blend import z_blend
+from models.dataset import Dataset, Floats32, Sessions
+from models.folds import Fold
+from models.registry import kind
 from models.walk import correlations, scores
 from pipelines.build import current_factors
 from pipelines.config import Config
-from pipelines.prepare import dataset_of, digest
+from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, code, make, plan, reached, scored, seeds_of
+from pipelines.prepare import dataset_of, digest, names_of
 from pipelines.runs import DONE, read_json, write_frame, write_json
+from pipelines.scale import ScaleSettings, spread
+from pipelines.sharing import is_shared, share, shared
 from pipelines.versions import record
 
 BASELINE = "five_factors"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One model with one seed on one fold, and where its pieces are kept."""
+class Training:
+    """A config, the folder of its results, and its fits."""
 
-    fold: Fold
-    model: str
-    seed: int
+    config: Config
     folder: Path
+    fits: tuple[Fit, ...]
 
     @property
-    def home(self) -> Path:
-        """The saved model's folder."""
-        return self.folder / "models" / self.fold.name / f"{self.model}-{self.seed}"
+    def folds(self) -> list[Fold]:
+        """Its folds in order."""
+        return list({fit.fold.name: fit.fold for fit in self.fits}.values())
 
-    @property
-    def checkpoints(self) -> Path:
-        """Where a long fit keeps its state until the model is saved."""
-        return self.folder / "checkpoints" / f"{self.fold.name}.{self.model}-{self.seed}"
 
-    @property
-    def scores(self) -> Path:
-        """Its scores of the fold's test sessions; written last, so their presence means the job is done."""
-        return self.folder / "scores" / f"{self.fold.name}.{self.model}-{self.seed}.parquet"
+@dataclass(frozen=True)
+class Piece:
+    """A fit and the spans [start, stop) of sessions that it scores, in plain values, for another process."""
 
-    @property
-    def judged(self) -> Path:
-        """What it reached on the fold's validation sessions."""
-        return self.folder / "scores" / f"{self.fold.name}.{self.model}-{self.seed}.json"
+    dataset: str  # the folder of the shared dataset
+    config: str
+    key: str
+    spans: tuple[tuple[int, int], ...]
+
+
+def ground_of(lake: Lake, config: Config) -> dict[str, Any]:
+    """All that a dataset depends on."""
+    settings = config.model_dump(mode="json", include={"universe": True, "labels": True, "factors": {"clean"}})
+    return {**settings, "names": names_of(lake, config), "factor_table": current_factors(lake), "versions": _versions(lake)}
 
 
 def identity(lake: Lake, config: Config) -> dict[str, Any]:
     """All that a training's numbers depend on."""
     settings = config.model_dump(mode="json", include={"universe", "factors", "labels", "walk", "train", "model"})
-    return {
-        **settings,
-        "factor_table": current_factors(lake),
-        "versions": {name: lake.version(name) for name in ("bars", "members") if lake.has(name)},
-    }
+    made_by = {name: code(kind(name).model) for name in config.train.models}
+    return {**settings, "factor_table": current_factors(lake), "versions": _versions(lake), "code": made_by}
+
+
+def _versions(lake: Lake) -> dict[str, int]:
+    return {name: lake.version(name) for name in ("bars", "members") if lake.has(name)}
 
 
 def folder_of(lake: Lake, config: Config) -> Path:
@@ -78,71 +81,115 @@ def train(lake: Lake, config: Config, *, track: Track = silent) -> tuple[Path, b
 
     Raises KestrelError where the config and the data don't fit together.
     """
+    return train_all(lake, [config], track=track)[0]
+
+
+def train_all(lake: Lake, configs: Sequence[Config], *, track: Track = silent) -> list[tuple[Path, bool]]:
+    """Train several configs on one dataset, each fit that they share once.  (each run's folder, whether anything was done)
+
+    Raises ValueError for configs that don't share their lake, runs, universe, labels and factors.
+    """
     lake = lake.pin()
-    folder = folder_of(lake, config)
-    if (folder / DONE).is_file():
-        return folder, False
-    dataset = dataset_of(lake, config, track=track)
-    walk = folds(dataset.axes, config.walk, reach=config.labels.reach)
-    write_json(folder / "config.json", config.model_dump(mode="json"))
-    write_json(folder / "identity.json", identity(lake, config))
+    folders = [folder_of(lake, config) for config in configs]
+    todo = {folder: config for folder, config in zip(folders, configs, strict=True) if not (folder / DONE).is_file()}
+    if not todo:
+        return [(folder, False) for folder in folders]
+    first = next(iter(todo.values()))
+    ground = ground_of(lake, first)
+    if any(config.runs != first.runs or ground_of(lake, config) != ground for config in todo.values()):
+        raise ValueError("configs that train together share their runs, universe, labels and factors")
+    place = None if first.scale.on == "local" else Path(first.runs) / f"dataset-{digest(ground)}"
+    dataset = _dataset(lake, first, ground, place, track)
+    trainings = [Training(config, folder, tuple(plan(dataset.axes, ground, config))) for folder, config in todo.items()]
+    for training in trainings:
+        _announce(training, lake, dataset)
+    _fit(trainings, dataset, place, first.scale, track)
+    for training in trainings:
+        _conclude(training, dataset)
+    if place is not None:
+        shutil.rmtree(place)
+    return [(folder, folder in todo) for folder in folders]
+
+
+def _dataset(lake: Lake, config: Config, ground: dict[str, Any], place: Path | None, track: Track) -> Dataset:
+    """The dataset; given a place, mapped from the files there, so that it is held once for all processes."""
+    if place is None:
+        return dataset_of(lake, config, track=track)
+    if not is_shared(place):
+        share(dataset_of(lake, config, track=track), ground, place)
+    return shared(place)[0]
+
+
+def _announce(training: Training, lake: Lake, dataset: Dataset) -> None:
+    """Write what the training is, and which fits it names, before any is made, so that none is taken for one that nobody needs."""
+    folder, dates = training.folder, dataset.axes.dates
+    write_json(folder / "config.json", training.config.model_dump(mode="json"))
+    write_json(folder / "identity.json", identity(lake, training.config))
     record(folder, lake)
-    write_json(folder / "folds.json", [_described(fold, dataset) for fold in walk])
-    jobs = [Job(fold, model, seed, folder) for fold in walk for model in in_order(config.train.models) for seed in seeds_of(model, config)]
-    for job in track(jobs, "train"):
-        if not job.scores.is_file():
-            _run(job, dataset, config, track)
-    _conclude(folder, jobs, dataset, config)
-    return folder, True
+    write_json(folder / "folds.json", [_described(fold, dataset) for fold in training.folds])
+    if not (folder / NAMED).is_file():  # one that was interrupted took over what was done when it began
+        entries = [
+            {"fold": fit.fold.name, "model": fit.model, "seed": fit.seed, "fit": fit.key, "taken_over": fit.done,
+             "scores": fit.file(dataset.axes, fit.fold.test).name, "test": [dates[fit.fold.test[0]], dates[fit.fold.test[-1]]]}
+            for fit in training.fits
+        ]  # fmt: skip
+        write_json(folder / NAMED, entries)
 
 
-def in_order(models: Sequence[str]) -> list[str]:
-    """Blends last: they are made of the others."""
-    return sorted(models, key=lambda name: isinstance(kind(name).defaults, BlendSettings))
+def _fit(trainings: Sequence[Training], dataset: Dataset, place: Path | None, scale: ScaleSettings, track: Track) -> None:
+    """Make and score every fit that isn't; those of a blend's members come before it."""
+    fits: dict[str, Fit] = {}
+    spans: dict[str, dict[tuple[int, int], Sessions]] = {}
+    texts: dict[str, str] = {}
+    for training in trainings:
+        text = training.config.model_dump_json()
+        for fit in training.fits:
+            fits.setdefault(fit.key, fit)
+            texts.setdefault(fit.key, text)
+            test = fit.fold.test
+            if not (fit.done and fit.file(dataset.axes, test).is_file()):
+                spans.setdefault(fit.key, {})[int(test[0]), int(test[-1]) + 1] = test
+    for blends in (False, True):
+        todo = [fits[key] for key in spans if bool(fits[key].members) == blends]
+        if place is None:
+            for fit in track(todo, "train"):
+                make(fit, dataset, list(spans[fit.key].values()), track=track)
+        elif todo:
+            todo.sort(key=lambda fit: fit.weight, reverse=True)  # the longest first, so that nobody waits for one at the end
+            pieces = [Piece(str(place), texts[fit.key], fit.key, tuple(spans[fit.key])) for fit in todo]
+            for _ in track(Counted(spread(_elsewhere, pieces, scale, ahead=len(pieces)), len(pieces)), "train"):
+                pass
 
 
-def seeds_of(model: str, config: Config) -> tuple[int, ...]:
-    """The config's seeds; a model without chance in it needs one alone."""
-    return config.train.seeds[:1] if model in ("ridge", BASELINE) else config.train.seeds
+def _elsewhere(piece: Piece) -> None:
+    """Make a fit in a process that has nothing but the shared dataset."""
+    dataset, fits = _bench(piece.dataset, piece.config)
+    make(fits[piece.key], dataset, [np.arange(*span) for span in piece.spans])
 
 
-def _run(job: Job, dataset: Dataset, config: Config, track: Track) -> None:
-    """Fit, save, judge on the validation sessions, score the test sessions."""
-    model = _fitted(job, dataset, config, track)
-    model.save(job.home)
-    found = summary(*correlations(dataset, job.fold.valid, model.score(dataset, job.fold.valid), config.train.horizon))
-    write_json(job.judged, found.__dict__)
-    frame = scores(model.score(dataset, job.fold.test), dataset.axes, job.fold.test, job.model)
-    write_frame(job.scores, frame)
-    shutil.rmtree(job.checkpoints, ignore_errors=True)
+@lru_cache(maxsize=16)
+def _bench(place: str, text: str) -> tuple[Dataset, dict[str, Fit]]:
+    """(the shared dataset, a config's fits by key)."""
+    dataset, ground = _mapped(place)
+    return dataset, {fit.key: fit for fit in plan(dataset.axes, ground, Config.model_validate_json(text))}
 
 
-def _fitted(job: Job, dataset: Dataset, config: Config, track: Track) -> Model:
-    """The job's model; a blend takes the members that are fitted already."""
-    settings = config.model_settings()
-    chosen = settings[job.model]
-    if isinstance(chosen, BlendSettings) and set(chosen.members) <= set(config.train.models):
-        homes = [
-            Job(job.fold, name, job.seed if job.seed in seeds_of(name, config) else config.train.seeds[0], job.folder).home for name in chosen.members
-        ]
-        blend = Blend([load(home) for home in homes], chosen)
-        blend.weigh_members(dataset, job.fold.valid)
-        return blend
-    model = create(job.model, settings)
-    model.fit(dataset, job.fold.train, job.fold.valid, seed=job.seed, track=track, checkpoints=job.checkpoints)
-    return model
+@lru_cache(maxsize=1)
+def _mapped(place: str) -> tuple[Dataset, dict[str, Any]]:
+    return shared(Path(place))
 
 
-def _conclude(folder: Path, jobs: Sequence[Job], dataset: Dataset, config: Config) -> None:
+def _conclude(training: Training, dataset: Dataset) -> None:
     """Scores of each model over all folds, its daily correlations and its summary; the summary is written last."""
-    test = np.concatenate([fold.test for fold in {job.fold.name: job.fold for job in jobs}.values()])
+    config, folder = training.config, training.folder
+    test = np.concatenate([fold.test for fold in training.folds])
     frames, daily, results = [], [], []
     for model in config.train.models:
-        own = [job for job in jobs if job.model == model]
-        seeds = [_panel([job for job in own if job.seed == seed], dataset)[test] for seed in seeds_of(model, config)]
+        own = [fit for fit in training.fits if fit.model == model]
+        seeds = [np.concatenate([scored(fit, dataset, fit.fold.test) for fit in own if fit.seed == seed]) for seed in seeds_of(model, config)]
         together = _ensemble(seeds)
         frames.append(scores(together, dataset.axes, test, model))
-        valid = float(np.mean([read_json(job.judged)["rank_ic"] for job in own]))
+        valid = float(np.mean([reached(fit, config.train.horizon) for fit in own]))
         for horizon in config.labels.horizons:
             series, row = _judged(dataset, test, together, seeds, horizon)
             daily.append(series.select(pl.lit(model).alias("model"), pl.all()))
@@ -155,16 +202,33 @@ def _conclude(folder: Path, jobs: Sequence[Job], dataset: Dataset, config: Confi
     write_json(folder / DONE, {"chosen": chosen, "span": span, "models": _compared(results, pl.concat(daily))})
 
 
+def fits_of(folder: Path) -> list[dict[str, Any]]:
+    """A line for each fit that a training names: fold, model, seed, fit (its key), taken_over, scores (its file), test (first, last)."""
+    found: list[dict[str, Any]] = read_json(folder / NAMED)
+    return found
+
+
+def home_of(folder: Path, entry: dict[str, Any]) -> Path:
+    """The folder of a fit that a training names."""
+    return folder.parent / HOME / str(entry["fit"])
+
+
 def seed_scores(folder: Path) -> pl.DataFrame | None:
     """Scores of a finished training by model and seed over all folds, for models with several seeds; None where none has."""
-    frames = []
-    for path in sorted((folder / "scores").glob("*.parquet")):
-        frames.append(pl.read_parquet(path).with_columns(pl.lit(int(path.stem.rpartition("-")[2])).alias("seed")))
-    found = pl.concat(frames).filter(pl.col("seed").n_unique().over("model") > 1)
-    return found.sort("model", "seed", "date", "symbol") if found.height else None
+    config = read_json(folder / "config.json")["train"]
+    several = [entry for entry in fits_of(folder) if entry["model"] in config["models"] and entry["model"] not in CHANCELESS]
+    if len(config["seeds"]) < 2 or not several:
+        return None
+    frames = [
+        pl.read_parquet(home_of(folder, entry) / entry["scores"]).select(
+            "date", "symbol", pl.lit(entry["model"]).alias("model"), pl.col("score").cast(pl.Float64), pl.lit(entry["seed"]).alias("seed")
+        )
+        for entry in several
+    ]
+    return pl.concat(frames).sort("model", "seed", "date", "symbol")
 
 
-def _ensemble(seeds: Sequence[np.ndarray]) -> np.ndarray:
+def _ensemble(seeds: Sequence[Floats32]) -> Floats32:
     """The equal z-blend of one model's seeds; a single seed as it is."""
     if len(seeds) == 1:
         return seeds[0]
@@ -172,9 +236,7 @@ def _ensemble(seeds: Sequence[np.ndarray]) -> np.ndarray:
     return z_blend(named, dict.fromkeys(named, 1 / len(seeds)))
 
 
-def _judged(
-    dataset: Dataset, test: np.ndarray, together: np.ndarray, seeds: Sequence[np.ndarray], horizon: int
-) -> tuple[pl.DataFrame, dict[str, Any]]:
+def _judged(dataset: Dataset, test: Sessions, together: Floats32, seeds: Sequence[Floats32], horizon: int) -> tuple[pl.DataFrame, dict[str, Any]]:
     """(daily correlations of the ensemble, its summary beside the mean and deviation of its seeds)."""
     ic, rank_ic = correlations(dataset, test, together, horizon)
     each = [summary(*correlations(dataset, test, found, horizon)) for found in seeds]
@@ -184,11 +246,6 @@ def _judged(
         row |= {f"{name}_seeds": float(np.mean(found)), f"{name}_sd": float(np.std(found, ddof=1))}
     days = [dataset.axes.dates[session] for session in test]
     return pl.DataFrame({"date": days, "horizon": horizon, "ic": ic, "rank_ic": rank_ic}), row
-
-
-def _panel(jobs: Sequence[Job], dataset: Dataset) -> np.ndarray:
-    """score_DN of one model and seed over all folds."""
-    return to_panel(pl.concat([pl.read_parquet(job.scores) for job in jobs]), "score", dataset.axes).astype(np.float32)
 
 
 def _compared(results: list[dict[str, Any]], daily: pl.DataFrame) -> list[dict[str, Any]]:

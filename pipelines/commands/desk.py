@@ -61,14 +61,30 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
 @click.option("--last", default=20, show_default=True, help="How many runs.")
 @JSON
 def compare_(shared: Context, last: int, as_json: bool) -> None:
-    """Compare the last backtests in MLflow side by side, and what differs in their configs.
+    """Compare the last backtests in MLflow, what differs in their configs, and the models of the latest training, paired.
 
     \b
     Example:  kestrel compare --last 10
     """
-    from pipelines.compare import compare
+    from pipelines.compare import compare, judge
 
     compare(shared.config(), last=last, as_json=as_json)
+    if not as_json:
+        judge(shared.lake(), shared.config())
+
+
+@command(desk, "fits")
+@click.option("--delete", is_flag=True, help="Delete those that no training names.")
+@JSON
+def fits_(shared: Context, delete: bool, as_json: bool) -> None:
+    """List what was fitted, how long it took, and which trainings name it.
+
+    \b
+    Example:  kestrel fits --delete
+    """
+    from pipelines.present import show_fits
+
+    show_fits(Path(shared.config().runs), delete=delete, as_json=as_json)
 
 
 @command(desk, "report")

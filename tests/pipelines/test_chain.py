@@ -99,15 +99,17 @@ def test_an_interrupted_training_goes_on_where_it_stopped(desk: Path, config_in:
     folder, _ = train(lake, config)
     whole = (folder / "scores.parquet").read_bytes()
     (folder / "results.json").unlink()
-    done = sorted((folder / "scores").glob("*.parquet"))
-    for path in done[3:]:
-        path.unlink()
-    kept = {path: path.stat().st_mtime_ns for path in done[:3]}
+    homes = sorted((desk / "runs" / "fits").iterdir())
+    for home in homes[3:]:
+        (home / "fit.json").unlink()
+        shutil.rmtree(home / "model")
+    kept = {path: path.stat().st_mtime_ns for home in homes[:3] for path in home.rglob("*")}
     again, did = train(lake, config)
     assert did
     assert again == folder
     assert (folder / "scores.parquet").read_bytes() == whole
-    assert {path: path.stat().st_mtime_ns for path in done[:3]} == kept
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert all((home / "model" / "model.json").is_file() for home in homes)
 
 
 def test_a_ranker_killed_between_epochs_goes_on_to_the_same_scores(desk: Path, config_in: ConfigIn) -> None:
@@ -124,10 +126,10 @@ def test_a_ranker_killed_between_epochs_goes_on_to_the_same_scores(desk: Path, c
     config = config_in(desk).model_copy(update=changes)
     whole, _ = train(open_lake(desk / "lake"), config)
     scores = (whole / "scores.parquet").read_bytes()
-    shutil.rmtree(whole)
+    shutil.rmtree(desk / "runs")
     with pytest.raises(Killed):
         train(open_lake(desk / "lake"), config, track=dies_in_the_second_epoch)
-    assert len(list(whole.glob("checkpoints/*/epoch-0001"))) == 1
+    assert len(list(desk.glob("runs/fits/*/checkpoints/epoch-0001"))) == 1
     labels: list[str] = []
 
     def noted(items: Sequence[T], label: str) -> Iterator[T]:
@@ -135,10 +137,10 @@ def test_a_ranker_killed_between_epochs_goes_on_to_the_same_scores(desk: Path, c
         yield from items
 
     train(open_lake(desk / "lake"), config, track=noted)
-    folds = len(list((whole / "scores").glob("*.json")))
+    folds = len(read_json(whole / "folds.json"))
     assert sum("epoch 1" in label for label in labels) == folds - 1
     assert (whole / "scores.parquet").read_bytes() == scores
-    assert not list(whole.glob("checkpoints/*"))
+    assert not list(desk.glob("runs/fits/*/checkpoints"))
 
 
 def test_models_learn_and_are_chosen_by_the_horizon_asked_for(desk: Path, config_in: ConfigIn) -> None:
