@@ -57,10 +57,10 @@ TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 # Qlib's split: one fit, which is the walk's second.
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "no market gate": ("ranker", {"gate": 0.0}),
+    "no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}),
     "no attention across stocks": ("ranker", {"cross_layers": 0}),
     "a random router": ("ranker", {"router": "random"}),
-    "dense, of equal total weights": ("ranker_dense", {"expert_width": 288}),
+    "dense, of equal total weights": ("ranker_dense", {"expert_width": 576}),
     "heads independent of each other": ("ranker", {"chained": False}),
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}

@@ -20,7 +20,7 @@ from models.registry import kind
 from models.walk import correlations, scores
 from pipelines.build import current_factors
 from pipelines.config import Config
-from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, code, make, plan, reached, scored, seeds_of
+from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, abreast, code, make_all, plan, reached, scored, seeds_of
 from pipelines.prepare import dataset_of, digest, names_of
 from pipelines.runs import DONE, read_json, write_frame, write_json
 from pipelines.scale import ScaleSettings, spread
@@ -46,12 +46,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Piece:
-    """A fit and the spans [start, stop) of sessions that it scores, in plain values, for another process."""
+    """Fits that are made together, and the spans [start, stop) of sessions that each scores, in plain values, for another process."""
 
     dataset: str  # the folder of the shared dataset
     config: str
-    key: str
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]  # by key
 
 
 def ground_of(lake: Lake, config: Config) -> dict[str, Any]:
@@ -152,19 +151,19 @@ def _fit(trainings: Sequence[Training], dataset: Dataset, place: Path | None, sc
     for blends in (False, True):
         todo = [fits[key] for key in spans if bool(fits[key].members) == blends]
         if place is None:
-            for fit in track(todo, "train"):
-                make(fit, dataset, list(spans[fit.key].values()), track=track)
+            for group in track(abreast(todo), "train"):
+                make_all(group, dataset, {fit.key: list(spans[fit.key].values()) for fit in group}, track=track)
         elif todo:
             todo.sort(key=lambda fit: fit.weight, reverse=True)  # the longest first, so that nobody waits for one at the end
-            pieces = [Piece(str(place), texts[fit.key], fit.key, tuple(spans[fit.key])) for fit in todo]
+            pieces = [Piece(str(place), texts[group[0].key], tuple((fit.key, tuple(spans[fit.key])) for fit in group)) for group in abreast(todo)]
             for _ in track(Counted(spread(_elsewhere, pieces, scale, ahead=len(pieces)), len(pieces)), "train"):
                 pass
 
 
 def _elsewhere(piece: Piece) -> None:
-    """Make a fit in a process that has nothing but the shared dataset."""
+    """Make fits in a process that has nothing but the shared dataset."""
     dataset, fits = _bench(piece.dataset, piece.config)
-    make(fits[piece.key], dataset, [np.arange(*span) for span in piece.spans])
+    make_all([fits[key] for key, _ in piece.spans], dataset, {key: [np.arange(*span) for span in spans] for key, spans in piece.spans})
 
 
 @lru_cache(maxsize=16)

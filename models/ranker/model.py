@@ -80,7 +80,39 @@ class Ranker:
 
         checkpoints: a folder for one checkpoint an epoch.  A training that was stopped goes on from there, to the same bytes.
         """
-        fit_seeds({seed: self}, dataset, train, valid, track=track, checkpoints=None if checkpoints is None else {seed: checkpoints})
+        self.fit_seeds({seed: self}, dataset, train, valid, track=track, checkpoints=None if checkpoints is None else {seed: checkpoints})
+
+    @staticmethod
+    def fit_seeds(
+        rankers: "Mapping[int, Ranker]",
+        dataset: Dataset,
+        train: Sessions,
+        valid: Sessions,
+        *,
+        track: Track = silent,
+        checkpoints: Mapping[int, Path] | None = None,
+    ) -> None:
+        """Fit one ranker per seed, side by side and over inputs that are prepared once; each is what `fit` alone would make it.
+
+        All have the same settings.  checkpoints: a folder by seed.
+        """
+        from models.ranker.ring import joined
+        from models.ranker.training import conclude, torch_state
+        from models.ranker.training import train as learn
+
+        first = next(iter(rankers.values()))
+        settings, device = first.settings, device_of(first.settings)
+        for ranker in rankers.values():
+            ranker._prepare(dataset, train)
+        with joined():
+            lessons = _lessons(first, dataset, train, valid, track)
+            networks = {}
+            for seed, ranker in rankers.items():
+                with torch_state(settings.threads, seed):
+                    networks[seed] = ranker._build().to(device)
+            courses = learn(networks, lessons, settings, track=track, folders=checkpoints or {})
+            for course in courses:
+                rankers[course.seed]._take(conclude(course, lessons, settings), course.epochs)
 
     def score(self, dataset: Dataset, sessions: Sessions) -> Floats32:
         """The z-blend of the heads, session by session."""
@@ -172,38 +204,6 @@ class Ranker:
         """Become what a training came to."""
         self._fill(taught.weights)
         self.weights, self.averaged, self.epochs = taught.heads, taught.epochs, epochs
-
-
-def fit_seeds(
-    rankers: Mapping[int, Ranker],
-    dataset: Dataset,
-    train: Sessions,
-    valid: Sessions,
-    *,
-    track: Track = silent,
-    checkpoints: Mapping[int, Path] | None = None,
-) -> None:
-    """Fit one ranker per seed, side by side and over inputs that are prepared once; each is what `fit` alone would make it.
-
-    All have the same settings.  checkpoints: a folder by seed.
-    """
-    from models.ranker.ring import joined
-    from models.ranker.training import conclude, torch_state
-    from models.ranker.training import train as learn
-
-    first = next(iter(rankers.values()))
-    settings, device = first.settings, device_of(first.settings)
-    for ranker in rankers.values():
-        ranker._prepare(dataset, train)
-    with joined():
-        lessons = _lessons(first, dataset, train, valid, track)
-        networks = {}
-        for seed, ranker in rankers.items():
-            with torch_state(settings.threads, seed):
-                networks[seed] = ranker._build().to(device)
-        courses = learn(networks, lessons, settings, track=track, folders=checkpoints or {})
-        for course in courses:
-            rankers[course.seed]._take(conclude(course, lessons, settings), course.epochs)
 
 
 def _lessons(ranker: Ranker, dataset: Dataset, train: Sessions, valid: Sessions, track: Track) -> "Lessons":

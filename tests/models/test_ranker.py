@@ -17,7 +17,7 @@ from models import files
 from models.blend import weigh
 from models.dataset import Dataset
 from models.folds import Fold
-from models.ranker.model import Ranker, fading, fit_seeds
+from models.ranker.model import Ranker, fading
 from models.ranker.settings import MarketSettings, RankerSettings
 from models.registry import KINDS
 from models.walk import judged
@@ -162,7 +162,7 @@ def test_the_mean_of_the_best_epochs_is_taken_where_validation_finds_it_no_worse
 
 def test_seeds_side_by_side_are_what_each_is_alone(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
     together = {seed: Ranker(quick) for seed in (3, 4)}
-    fit_seeds(together, planted, short.train, short.valid)
+    Ranker.fit_seeds(together, planted, short.train, short.valid)
     for seed, ranker in together.items():
         alone = refit(planted, short, quick, seed=seed)
         assert alone.epochs == ranker.epochs
@@ -173,7 +173,7 @@ def test_seeds_killed_between_two_checkpoints_catch_up(planted: Dataset, short: 
     homes = {seed: tmp_path / str(seed) for seed in (3, 4)}
     refit(planted, short, quick.model_copy(), seed=3, checkpoints=homes[3])  # one is done, the other hasn't begun
     together = {seed: Ranker(quick) for seed in homes}
-    fit_seeds(together, planted, short.train, short.valid, checkpoints=homes)
+    Ranker.fit_seeds(together, planted, short.train, short.valid, checkpoints=homes)
     for seed, ranker in together.items():
         assert ranker.epochs == refit(planted, short, quick, seed=seed).epochs
 
