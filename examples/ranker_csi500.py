@@ -61,7 +61,6 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "no attention across stocks": ("ranker", {"cross_layers": 0}),
     "a random router": ("ranker", {"router": "random"}),
     "dense, of equal total weights": ("ranker_dense", {"expert_width": 576}),
-    "heads independent of each other": ("ranker", {"chained": False}),
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}
 ACCOUNT = {
