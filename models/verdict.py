@@ -28,15 +28,25 @@ def paired(daily: Mapping[str, Floats], against: str, *, block: int = 20) -> dic
 
 @dataclass(frozen=True)
 class Pooled:
-    """A mean over several markets and its standard error, each market's counted by itself, with the sessions' dependence inside."""
+    """A mean over several markets.  within: its standard error by the luck of their sessions; between: by how far their means lie apart."""
 
     mean: float
-    error: float
+    within: float
+    between: float
 
     @property
-    def interval(self) -> Interval:
-        """The mean with its interval of 95 %, by the normal distribution."""
-        return Interval(self.mean, self.mean - 1.96 * self.error, self.mean + 1.96 * self.error)
+    def error(self) -> float:
+        """The larger of the two: a handful of markets can agree by chance."""
+        return max(self.within, self.between)
+
+
+def pooled(series: Sequence[Floats], *, lags: int) -> Pooled:
+    """The mean of several markets' mean daily figures [S]; sessions up to `lags` apart hang together.  (Newey and West 1987)"""
+    known = [values_S[np.isfinite(values_S)] for values_S in series]
+    means = np.array([values_S.mean() for values_S in known])
+    within = sqrt(sum(_variance(values_S, lags) for values_S in known)) / len(known)
+    between = float(means.std(ddof=1)) / sqrt(len(means)) if len(means) > 1 else 0.0
+    return Pooled(float(means.mean()), within, between)
 
 
 def market_states(market_D: Floats) -> dict[str, Floats]:
@@ -90,18 +100,6 @@ def exposures(score_SN: NDArray[np.floating], styles: Mapping[str, NDArray[np.fl
     here = {name: np.where(np.isfinite(scored_SN), values_SN[::every], np.nan) for name, values_SN in styles.items()}
     found = mean_correlations(ranked({"score": scored_SN}), ranked(here))[0]
     return dict(zip(styles, found.tolist(), strict=True))
-
-
-def pooled(gaps: Sequence[tuple[Floats, int]]) -> Pooled:
-    """The mean of several markets' mean differences, each a daily series [S] with the sessions over which its errors hang together.
-
-    Two sources of luck: the sessions of each market (Newey and West's variance), and the markets, whose means differ.  The error is the
-    larger of the two, since a handful of markets can agree by chance.
-    """
-    means = np.array([values_S[np.isfinite(values_S)].mean() for values_S, _ in gaps])
-    within = sqrt(sum(_variance(values_S[np.isfinite(values_S)], lags) for values_S, lags in gaps)) / len(gaps)
-    between = float(means.std(ddof=1)) / sqrt(len(means)) if len(means) > 1 else 0.0
-    return Pooled(float(means.mean()), max(within, between))
 
 
 def deflated_sharpe(returns_D: Floats, *, tries: int, spread: float) -> float:
