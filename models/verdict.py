@@ -111,13 +111,17 @@ def deflated_sharpe(returns_D: Floats, *, tries: int, spread: float) -> float:
     deviation = float(returns_D.std(ddof=1)) if len(returns_D) > 1 else 0.0
     if tries < 2 or deviation == 0:
         return float("nan")
-    normal = NormalDist()
-    lucky = spread * ((1 - EULER) * normal.inv_cdf(1 - 1 / tries) + EULER * normal.inv_cdf(1 - 1 / (tries * e)))
     sharpe = float(returns_D.mean()) / deviation
     z_D = (returns_D - returns_D.mean()) / returns_D.std()
     skewness, kurtosis = float((z_D**3).mean()), float((z_D**4).mean())
     error = sqrt((1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2) / (len(returns_D) - 1))
-    return normal.cdf((sharpe - lucky) / error)
+    return NormalDist().cdf((sharpe - luckiest(tries=tries, spread=spread)) / error)
+
+
+def luckiest(*, tries: int, spread: float) -> float:
+    """The largest Sharpe ratio to be expected of so many tries without skill whose ratios deviate by `spread`."""
+    inverse = NormalDist().inv_cdf
+    return spread * ((1 - EULER) * inverse(1 - 1 / tries) + EULER * inverse(1 - 1 / (tries * e)))
 
 
 def _variance(values_S: Floats, lags: int) -> float:
