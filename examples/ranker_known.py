@@ -36,13 +36,13 @@ from models.walk import run, scores
 from pipelines.build import build_factors
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say
+from pipelines.markdown import insert, signed, table
 from pipelines.prepare import dataset_of, digest
-from pipelines.runs import write_frame, write_text
+from pipelines.runs import write_frame
 from pipelines.scale import ScaleSettings, spread
 
 HOME, WORK = Path(__file__).parents[1], Path("results/known")
 DOC = HOME / "docs" / "ranker.md"
-BEGIN, END = "<!-- make results-known: begin -->", "<!-- make results-known: end -->"
 SEEDS = (1009, 2027, 3041, 4057, 5077)  # of no test, no document and no calibration
 KINDS = {"linear": "linear", "nonlinear": "nonlinear", "leadlag": "cross-sectional", "regime": "regime-switching", "none": "nothing planted"}
 END_OF_MARKET = date(2025, 12, 31)
@@ -90,8 +90,7 @@ def main() -> None:
     found = {kind: judged([daily(market) for market in markets if market.kind == kind]) for kind in chosen.kinds}
     size = f"{chosen.stocks} stocks, {chosen.years} years, seeds {', '.join(map(str, chosen.seeds))}"
     text = document(found, size)
-    before, _, rest = chosen.doc.read_text(encoding="utf-8").partition(BEGIN)
-    write_text(chosen.doc, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    insert(chosen.doc, "make results-known", text)
     kept = (HOME / "benchmarks" / "results" if chosen.doc == DOC else chosen.doc.parent) / f"ranker_known-{date.today().isoformat()}.json"
     kept.write_text(json.dumps({"date": date.today().isoformat(), "markets": size, "kinds": found}, indent=1) + "\n", encoding="utf-8")
     print(text)
@@ -179,20 +178,21 @@ def interval(found: Pooled) -> dict[str, float]:
 
 def document(found: Mapping[str, Mapping[str, Any]], size: str) -> str:
     """The measured part of docs/ranker.md."""
-    lines = [["planted", "oracle's IC", *(f"{name}: share of it" for name in NAMES.values()), "ranker over LightGBM", "as a share of LightGBM's IC"]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for kind, part in found.items():
         if kind == "none":
             continue
-        shares = [f"{row['share']:.2f} ({row['share_low']:.2f} … {row['share_high']:.2f})" for row in part["models"].values()]
+        known = part["models"].items()
+        shares = {f"{NAMES[name]}: share": f"{row['share']:.2f} ({row['share_low']:.2f} … {row['share_high']:.2f})" for name, row in known}
         gap = part["gaps"]["lightgbm_rank"]
         over = f"{gap['gap']:+.4f} ({gap['low']:+.4f} … {gap['high']:+.4f})"
         relative = f"{gap['share'] - 1:+.0%} ({gap['share_low'] - 1:+.0%} … {gap['share_high'] - 1:+.0%})"
-        lines.append([KINDS[kind], f"{part['oracle_ic']:.4f}", *shares, over, relative])
+        apart = {"ranker less LightGBM": over, "in shares of LightGBM's IC": relative}
+        lines.append({"planted": KINDS[kind], "oracle's IC": f"{part['oracle_ic']:.4f}", **shares, **apart})
     texts = [
         f"{size}; three years of training (every second session), one of validation, the rest tested without a refit; {HORIZON}-session IC. "
         "Intervals of 95 % count the overlap of sessions and the spread between markets, whichever is wider.",
-        "\n".join(f"| {' | '.join(line)} |" for line in lines),
+        table(lines),
     ]
     if "none" in found:
         nothing = found["none"]["models"]
@@ -203,7 +203,7 @@ def document(found: Mapping[str, Mapping[str, Any]], size: str) -> str:
             for name, row in nothing.items()
         ]
         texts.append("Nothing planted, IC: " + "; ".join(told) + ".")
-    return "\n\n".join(texts).replace("(-", "(−").replace(" -", " −")
+    return signed("\n\n".join(texts))
 
 
 if __name__ == "__main__":
