@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results bench students bench-gpu clean
+.PHONY: setup demo test test-all lint fix results results-ranker results-known bench students bench-gpu clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
@@ -39,6 +39,12 @@ fix: $(VENV)/.dev
 
 results: $(VENV)/.base  ## Qlib's CSI 500 table on the research pack, into docs/results.md; about an hour, goes on where it stopped
 	$(BIN)/python examples/qlib_csi500.py
+
+results-ranker: $(VENV)/.base  ## the ranker against all it has to beat, into docs/ranker.md; goes on where it stopped
+	OMP_NUM_THREADS=1 $(BIN)/python -P examples/ranker_csi500.py
+
+results-known: $(VENV)/.base  ## what models recover of planted alpha, into docs/ranker.md; a quarter of an hour on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -P examples/ranker_known.py
 
 bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
 	for script in windows factors sets judging session sentiment_runner; do $(BIN)/python -P benchmarks/$$script.py; done

@@ -24,11 +24,13 @@ from models.ranker.model import Ranker
 from models.registry import load
 from models.verdict import deflated_sharpe, thirds
 from pipelines.charts import bars, heat
+from pipelines.compare import by_model, named
 from pipelines.config import Config, parse
 from pipelines.config import load as read_config
 from pipelines.console import Bars, say
 from pipelines.fits import RECORD
 from pipelines.ledger import Ledger
+from pipelines.markdown import insert, interval, signed, spread, table
 from pipelines.prepare import dataset_of
 from pipelines.runs import DONE, read_json, write_text
 from pipelines.trade import Source, backtest
@@ -39,7 +41,6 @@ HERE = Path(__file__).parent
 HOME, WORK = HERE.parent, Path("results/ranker")
 CONFIG, DOC = HERE / "ranker_csi500.toml", HOME / "docs" / "ranker.md"
 KESTREL = Path(sys.executable).with_name("kestrel")
-BEGIN, END = "<!-- make results-ranker: begin -->", "<!-- make results-ranker: end -->"
 NAMES = {
     "five_factors": "five classic factors, equal rank",
     "ridge": "ridge",
@@ -97,8 +98,7 @@ def main() -> None:
     minutes = (time.monotonic() - began) / 60
     text = document(found, base)
     plots(found, base.train.horizon, chosen.doc)
-    before, _, rest = chosen.doc.read_text(encoding="utf-8").partition(BEGIN)
-    write_text(chosen.doc, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    insert(chosen.doc, "make results-ranker", text)
     facts = {"date": date.today().isoformat(), "machine": platform.machine(), "cores": os.cpu_count(), "minutes": round(minutes, 1)}
     kept = (HOME / "benchmarks" / "results" if chosen.doc == DOC else chosen.doc.parent) / f"ranker_csi500-{date.today().isoformat()}.json"
     kept.write_text(json.dumps({**facts, "config": base.model_dump(mode="json"), **found}, indent=1, default=str) + "\n", encoding="utf-8")
@@ -247,13 +247,12 @@ def judged(part: Mapping[str, Any], config: Config) -> list[str]:
             apart = {f"RankIC over {NAMES[rival]}": interval(gaps.get(rival)) for rival in ("lightgbm_rank", "five_factors")}
             rows.append({f"{horizon}-session": NAMES[model], **spread(known[model, horizon], IC), **apart})
         texts.append(table(rows))
-    texts.append("Intervals of 95 %: circular block bootstrap of the daily differences, blocks of 20 sessions; seeds blended.")
-    for column, rows in (("year", part["years"]), ("regime", [{**row, "regime": f"{row['state']} {row['third']}"} for row in part["regimes"]])):
-        lines: dict[str, Row] = {}
-        for row in rows:
-            if row["horizon"] == main:
-                lines.setdefault(row["model"], {f"{main}-session RankIC": NAMES[row["model"]]})[str(row[column])] = f"{row['rank_ic']:.4f}"
-        texts.append(table(list(lines.values())))
+    texts.append(
+        f"Intervals of 95 %: circular block bootstrap of the daily differences, blocks of 20 sessions; seeds blended. Then the {main}-session "
+        "RankIC by year and by thirds of the market's volatility and return over the 20 sessions before the close."
+    )
+    for rows in (by_model(part["years"], "year", main), by_model(named(part["regimes"]), "regime", main)):
+        texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.4f}" for key, value in row.items()} for row in rows]))
     named = {
         row["model"]: {"scores": NAMES[row["model"]], **{key: f"{value:.2f}" for key, value in row.items() if key != "model"}}
         for row in part["scores"]
@@ -301,36 +300,6 @@ def plots(found: Mapping[str, Any], horizon: int, doc: Path) -> None:
     cells = [[apart[column][place] for column in apart] for place in range(len(names))]
     title = "Load of each expert in thirds of the market's volatility and past return, over its mean, less 1"
     write_text(doc.parent / "ranker-experts.svg", heat(names, list(apart), cells, title=title))
-
-
-def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as markdown; a cell that a row lacks is empty."""
-    titles = list(dict.fromkeys(title for row in rows for title in row))
-    lines = [titles, ["---"] * len(titles), *([str(row.get(title, "")) for title in titles] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def spread(row: Mapping[str, Any], formats: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """{title: the figure of the seeds blended, and their mean ± sd where there are several}."""
-    cells = {}
-    for name, (title, form) in formats.items():
-        cells[title] = format(row[name], form)
-        if row.get(f"{name}_sd") is not None:
-            cells[title] += f" ({format(row[f'{name}_seeds'], form)} ± {format(row[f'{name}_sd'], form)})"
-    return cells
-
-
-def interval(row: Mapping[str, Any] | None) -> str:
-    """A difference with its interval; nothing for the rival itself."""
-    return f"{row['rank_ic']:+.4f} ({row['low']:+.4f} … {row['high']:+.4f})" if row else ""
-
-
-def signed(text: str) -> str:
-    """The text with real minus signs in front of numbers."""
-    found = [text[0]]
-    for before, sign, after in zip(text, text[1:], [*text[2:], " "], strict=False):
-        found.append("−" if sign == "-" and after.isdigit() and before in " (|±" else sign)
-    return "".join(found)
 
 
 if __name__ == "__main__":

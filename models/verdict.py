@@ -28,15 +28,25 @@ def paired(daily: Mapping[str, Floats], against: str, *, block: int = 20) -> dic
 
 @dataclass(frozen=True)
 class Pooled:
-    """A mean over several markets and its standard error, each market's counted by itself, with the sessions' dependence inside."""
+    """A mean over several markets.  within: its standard error by the luck of their sessions; between: by how far their means lie apart."""
 
     mean: float
-    error: float
+    within: float
+    between: float
 
     @property
-    def interval(self) -> Interval:
-        """The mean with its interval of 95 %, by the normal distribution."""
-        return Interval(self.mean, self.mean - 1.96 * self.error, self.mean + 1.96 * self.error)
+    def error(self) -> float:
+        """The larger of the two: a handful of markets can agree by chance."""
+        return max(self.within, self.between)
+
+
+def pooled(series: Sequence[Floats], *, lags: int) -> Pooled:
+    """The mean of several markets' mean daily figures [S]; sessions up to `lags` apart hang together.  (Newey and West 1987)"""
+    known = [values_S[np.isfinite(values_S)] for values_S in series]
+    means = np.array([values_S.mean() for values_S in known])
+    within = sqrt(sum(_variance(values_S, lags) for values_S in known)) / len(known)
+    between = float(means.std(ddof=1)) / sqrt(len(means)) if len(means) > 1 else 0.0
+    return Pooled(float(means.mean()), within, between)
 
 
 def market_states(market_D: Floats) -> dict[str, Floats]:
@@ -92,18 +102,6 @@ def exposures(score_SN: NDArray[np.floating], styles: Mapping[str, NDArray[np.fl
     return dict(zip(styles, found.tolist(), strict=True))
 
 
-def pooled(gaps: Sequence[tuple[Floats, int]]) -> Pooled:
-    """The mean of several markets' mean differences, each a daily series [S] with the sessions over which its errors hang together.
-
-    Two sources of luck: the sessions of each market (Newey and West's variance), and the markets, whose means differ.  The error is the
-    larger of the two, since a handful of markets can agree by chance.
-    """
-    means = np.array([values_S[np.isfinite(values_S)].mean() for values_S, _ in gaps])
-    within = sqrt(sum(_variance(values_S[np.isfinite(values_S)], lags) for values_S, lags in gaps)) / len(gaps)
-    between = float(means.std(ddof=1)) / sqrt(len(means)) if len(means) > 1 else 0.0
-    return Pooled(float(means.mean()), max(within, between))
-
-
 def deflated_sharpe(returns_D: Floats, *, tries: int, spread: float) -> float:
     """Chance that the Sharpe ratio of these returns beats what the best of so many tries without skill would show.
 
@@ -113,13 +111,17 @@ def deflated_sharpe(returns_D: Floats, *, tries: int, spread: float) -> float:
     deviation = float(returns_D.std(ddof=1)) if len(returns_D) > 1 else 0.0
     if tries < 2 or deviation == 0:
         return float("nan")
-    normal = NormalDist()
-    lucky = spread * ((1 - EULER) * normal.inv_cdf(1 - 1 / tries) + EULER * normal.inv_cdf(1 - 1 / (tries * e)))
     sharpe = float(returns_D.mean()) / deviation
     z_D = (returns_D - returns_D.mean()) / returns_D.std()
     skewness, kurtosis = float((z_D**3).mean()), float((z_D**4).mean())
     error = sqrt((1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2) / (len(returns_D) - 1))
-    return normal.cdf((sharpe - lucky) / error)
+    return NormalDist().cdf((sharpe - luckiest(tries=tries, spread=spread)) / error)
+
+
+def luckiest(*, tries: int, spread: float) -> float:
+    """The largest Sharpe ratio to be expected of so many tries without skill whose ratios deviate by `spread`."""
+    inverse = NormalDist().inv_cdf
+    return spread * ((1 - EULER) * inverse(1 - 1 / tries) + EULER * inverse(1 - 1 / (tries * e)))
 
 
 def _variance(values_S: Floats, lags: int) -> float:

@@ -65,7 +65,8 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[
 
 def _scale(low: float, high: float) -> tuple[float, float, float]:
     """(bottom, top, step): round numbers around the values, four to eight steps."""
-    span = (high - low) or 1.0
+    high = high if high > low else low + 1
+    span = high - low
     unit = 10 ** floor(log10(span / 5))
     step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 6)
     return floor(low / step) * step, ceil(high / step) * step, step

@@ -48,9 +48,8 @@ def judge(lake: Lake, config: Config) -> None:
     if main:
         show(main, title=f"{folder.name}: daily RankIC over {config.train.horizon} sessions less a rival's, 95 % interval (blocks of 20 sessions)")
     show(by_model(found["years"], "year", config.train.horizon), title="RankIC by year")
-    regimes = [{**row, "regime": f"{row['state']} {row['third']}"} for row in found["regimes"]]
-    if regimes:
-        show(by_model(regimes, "regime", config.train.horizon), title="RankIC by thirds of the market's volatility and past return")
+    if found["regimes"]:
+        show(by_model(named(found["regimes"]), "regime", config.train.horizon), title="RankIC by thirds of the market's volatility and past return")
     show(found["scores"], title="The scores: likeness to those before, share of the best 50 that are new, correlation with styles")
 
 
@@ -61,6 +60,11 @@ def by_model(rows: list[dict[str, Any]], column: str, horizon: int) -> list[dict
         if row["horizon"] == horizon:
             lines.setdefault(row["model"], {"model": row["model"]})[str(row[column])] = row["rank_ic"]
     return list(lines.values())
+
+
+def named(regimes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with their regime in words."""
+    return [{**row, "regime": f"{row['state']} {row['third']}"} for row in regimes]
 
 
 def _row(account: Any) -> dict[str, Any]:

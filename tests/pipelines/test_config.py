@@ -71,3 +71,15 @@ def test_sets_of_factors_are_known_by_name() -> None:
     assert load(sets=['factors.sets=["library", "alpha158"]']).factors.sets == ("library", "alpha158")
     with pytest.raises(KestrelError, match=r"'alpha185' is not a set of factors\. Did you mean alpha158"):
         load(sets=['factors.sets=["alpha185"]'])
+
+
+def test_settings_of_a_users_own_model_pass_its_own_check() -> None:
+    name = "examples.own_model:Weighed"
+    config = load(sets=[f'train={{models=["{name}"], horizon=1}}', f'model={{"{name}"={{fewest=0.5}}}}'])
+    assert config.model_settings()[name].model_dump() == {"horizon": 1, "fewest": 0.5}
+    with pytest.raises(KestrelError, match=r"model\.examples\.own_model:Weighed\.fewst: Extra inputs"):
+        load(sets=[f'model={{"{name}"={{fewst=0.5}}}}'])
+    with pytest.raises(KestrelError, match=r"train\.models: .*has no class Nobody"):
+        load(sets=['train.models=["examples.own_model:Nobody"]'])
+    with pytest.raises(KestrelError, match=r"nowhere:Nobody can't be imported"):
+        load(sets=['model.blend.members=["ridge", "nowhere:Nobody"]'])
