@@ -253,12 +253,12 @@ def judged(part: Mapping[str, Any], config: Config) -> list[str]:
     )
     for rows in (by_model(part["years"], "year", main), by_model(named(part["regimes"]), "regime", main)):
         texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.4f}" for key, value in row.items()} for row in rows]))
-    named = {
+    scores = {
         row["model"]: {"scores": NAMES[row["model"]], **{key: f"{value:.2f}" for key, value in row.items() if key != "model"}}
         for row in part["scores"]
     }
     texts += [
-        table(list(named.values())),
+        table(list(scores.values())),
         "autocorrelation and replaced: of ranks, and of the best 50, after 1 and 5 sessions; the rest are mean rank correlations.",
     ]
     accounts = [

@@ -118,17 +118,24 @@ def abreast(fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
 
 def make_all(fits: Sequence[Fit], dataset: Dataset, spans: Mapping[str, Sequence[Sessions]], *, track: Track = silent) -> None:
     """Make and score a group of fits (see `abreast`).  spans: by key."""
-    todo = [fit for fit in fits if not fit.done and not fit.saved]
     began = time.monotonic()
-    if len(todo) > 1:
-        models = {fit.seed: create(fit.model, {fit.model: fit.settings}) for fit in todo}
-        checkpoints = {fit.seed: fit.home / "checkpoints" for fit in todo}
-        kind(todo[0].model).model.fit_seeds(models, dataset, todo[0].fold.train, todo[0].fold.valid, track=track, checkpoints=checkpoints)
-        for fit in todo:
-            models[fit.seed].save(fit.home / "model")
-    shared = (time.monotonic() - began) / len(todo) if todo else 0.0
+    models = fit_all(fits, dataset, track=track)
+    for key, model in models.items():
+        model.save(next(fit for fit in fits if fit.key == key).home / "model")
+    shared = (time.monotonic() - began) / max(len(models), 1)
     for fit in fits:
-        make(fit, dataset, spans[fit.key], track=track, before=shared if fit in todo else 0.0)
+        make(fit, dataset, spans[fit.key], track=track, before=shared if fit.key in models else 0.0)
+
+
+def fit_all(fits: Sequence[Fit], dataset: Dataset, *, track: Track = silent) -> dict[str, Model]:
+    """By key the models of those that can train side by side and aren't saved yet; nothing is written but their checkpoints."""
+    todo = [fit for fit in fits if not fit.done and not fit.saved]
+    if not todo or not hasattr(kind(todo[0].model).model, "fit_seeds"):
+        return {}
+    models = {fit.seed: create(fit.model, {fit.model: fit.settings}) for fit in todo}
+    checkpoints = {fit.seed: fit.home / "checkpoints" for fit in todo}
+    kind(todo[0].model).model.fit_seeds(models, dataset, todo[0].fold.train, todo[0].fold.valid, track=track, checkpoints=checkpoints)
+    return {fit.key: models[fit.seed] for fit in todo}
 
 
 def make(fit: Fit, dataset: Dataset, spans: Sequence[Sessions], *, track: Track = silent, before: float = 0.0) -> None:

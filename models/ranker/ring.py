@@ -23,6 +23,11 @@ class Ring:
     rank: int = 0
     size: int = 1
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the member that writes and speaks."""
+        return self.rank == 0
+
     def share(self, count: int) -> range:
         """Which of `count` things are this member's."""
         return range(self.rank, count, self.size)

@@ -71,7 +71,7 @@ def train(
         running = [course for course in running if len(course.epochs) == number]
         _epoch(running, lessons, settings, track)
         for course in running:
-            if course.seed in folders and ring.current().rank == 0:
+            if course.seed in folders and ring.current().leads:
                 checkpoint.keep(folders[course.seed], course, identities[course.seed])
     return courses
 
