@@ -7,7 +7,8 @@ import pytest
 
 from backtest.costs import FREE, CostSettings
 from backtest.simulation import SimulationSettings
-from backtest.targets import Targets, simulate_targets
+from backtest.strategies import Targets
+from backtest.targets import simulate_targets
 from data.errors import KestrelError
 
 NAMES = ("600001.SH", "600002.SH")
