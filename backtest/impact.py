@@ -17,21 +17,22 @@ LEAST = 5  # traded sessions of the window that are needed
 SQUARE_ROOT = 2 / 3
 
 
-def unit_impact(close_DN: Floats, reference_DN: Floats, volume_DN: Floats, coefficient: float) -> Floats:
-    """Coefficient x sigma / sqrt(V) [D, N]: the impact of one share, which grows with the square root of the shares.
+def depth(close_DN: Floats, reference_DN: Floats, volume_DN: Floats) -> Floats:
+    """Sigma / sqrt(V) [D, N]: times a coefficient the impact of one share, which grows with the square root of the shares.
 
     Prices are CNY, volume shares; NaN or no volume = not traded.  Every session knows only those before it.  A stock with fewer
     than LEAST traded sessions in its window gets the median of that session's others; where there are none, 0.
     """
-    found_DN = _ratio(close_DN, reference_DN, volume_DN)
+    found_DN = _known(close_DN, reference_DN, volume_DN)
     for row in found_DN:
         known = np.isfinite(row)
-        row[~known] = np.median(row[known]) if known.any() else 0.0
-    return np.asarray(coefficient * found_DN)
+        if not known.all():
+            row[~known] = np.median(row[known]) if known.any() else 0.0
+    return found_DN
 
 
 @njit(cache=True, nogil=True)
-def _ratio(close_DN: Floats, reference_DN: Floats, volume_DN: Floats) -> Floats:
+def _known(close_DN: Floats, reference_DN: Floats, volume_DN: Floats) -> Floats:
     """Sigma / sqrt(V) over the sessions before each; NaN where too few were traded."""
     sessions, stocks = close_DN.shape
     found_DN = np.full((sessions, stocks), np.nan)

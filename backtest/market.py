@@ -1,13 +1,14 @@
 """Everything a simulated session needs of the market, as dense arrays [session, stock] over one pair of axes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from backtest.impact import depth
 from data.errors import KestrelError
 from data.limits import with_limits
 from data.panel import Axes, Floats, to_panels
@@ -124,23 +125,36 @@ class Market:
 
         Adjusted prices can't be mixed with raw volume and amount, so there the average is (high + low + 2 close) / 4.
         """
-        prices: dict[str, Callable[[], Floats]] = {"open": lambda: self.open_DN, "close": lambda: self.close_DN, "vwap": self._vwap_DN}
-        if deal not in prices:
-            raise KestrelError(f"deal is '{deal}'. Use one of: {', '.join(prices)}.")
-        return prices[deal]()
+        if deal == "vwap":
+            return self.vwap_DN
+        if deal not in ("open", "close"):
+            raise KestrelError(f"deal is '{deal}'. Use one of: open, close, vwap.")
+        return self.open_DN if deal == "open" else self.close_DN
 
-    def traded_DN(self) -> Floats:
-        """Shares traded, [D, N], in quoted shares: where prices are adjusted, the amount over the day's average price."""
-        if self.price_basis == "raw":
-            return self.volume_DN
-        return np.asarray(self.amount_DN / self._vwap_DN())
-
-    def _vwap_DN(self) -> Floats:
+    @cached_property
+    def vwap_DN(self) -> Floats:
+        """The day's average price within [low, high], CNY [D, N]; (high + low + 2 close) / 4 where prices are adjusted."""
         if self.price_basis == "adjusted":
             return (self.high_DN + self.low_DN + 2 * self.close_DN) / 4
         average = np.full(self.axes.shape, np.nan)
         np.divide(self.amount_DN, self.volume_DN, out=average, where=self.volume_DN > 0)
         return np.asarray(np.clip(average, self.low_DN, self.high_DN))
+
+    @cached_property
+    def traded_DN(self) -> Floats:
+        """Shares traded, [D, N], in quoted shares: where prices are adjusted, the amount over the day's average price."""
+        return self.volume_DN if self.price_basis == "raw" else np.asarray(self.amount_DN / self.vwap_DN)
+
+    @cached_property
+    def depth_DN(self) -> Floats:
+        """Volatility over the square root of the volume, both of the sessions before [D, N]: see impact.py."""
+        return depth(self.close_DN, self.reference_DN, self.traded_DN)
+
+    @cached_property
+    def rights(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(start_D, stock_R): the stocks whose ex-date is session d are stock_R[start_D[d] : start_D[d + 1]], in the order of the axes."""
+        sessions, stock_R = np.nonzero((self.cash_DN != 0) | (self.ratio_DN != 0))
+        return np.searchsorted(sessions, np.arange(len(self.axes.dates) + 1)), stock_R
 
 
 def _life(securities: pl.DataFrame, axes: Axes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

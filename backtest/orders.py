@@ -142,7 +142,7 @@ def _evening(market: Market, price_N: Floats, days: NDArray[np.datetime64], rule
         cash_DN=zero,
         ratio_DN=zero,
         volume_DN=unknown,
-        impact_DN=unknown[:0],
+        depth_DN=unknown,
         trading_DN=np.isfinite(price),
         was_trading_DN=np.ascontiguousarray(market.trading_DN[-1:]),
         lot_minimum_DB=lots_DB("lot_minimum", days, rules, True),
@@ -151,6 +151,9 @@ def _evening(market: Market, price_N: Floats, days: NDArray[np.datetime64], rule
         board_N=market.board_N,
         exchange_N=market.exchange_N,
         delisted_N=market.delisted_N,
+        rights_D=np.zeros(2, np.int64),
+        rights_R=np.zeros(0, np.int64),
+        impact=0.0,
         participation=0.0,
     )
 

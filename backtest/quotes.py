@@ -28,7 +28,7 @@ class Tape(NamedTuple):
     cash_DN: Floats
     ratio_DN: Floats
     volume_DN: Floats
-    impact_DN: Floats  # fraction of the amount for an order of one share, by impact.unit_impact; [0, 0] where it costs nothing
+    depth_DN: Floats  # impact of one share, by impact.depth; [0, N] where impact costs nothing
     trading_DN: NDArray[np.bool_]
     was_trading_DN: NDArray[np.bool_]  # on the session before: all that is known when orders are written
     lot_minimum_DB: NDArray[np.int64]
@@ -37,6 +37,9 @@ class Tape(NamedTuple):
     board_N: NDArray[np.int64]
     exchange_N: NDArray[np.int64]
     delisted_N: NDArray[np.int64]
+    rights_D: NDArray[np.int64]  # the stocks whose ex-date is session s: rights_R[rights_D[s] : rights_D[s + 1]]
+    rights_R: NDArray[np.int64]
+    impact: float  # coefficient of depth_DN
     participation: float  # of a day's volume, the most that is filled; 0: no cap
 
 
@@ -71,8 +74,8 @@ def quote(tape: Tape, s: int, n: int) -> Quote:
     cap, impact = NO_CAP, 0.0
     if tape.participation > 0:
         cap = int(np.nan_to_num(tape.volume_DN[s, n]) * tape.participation)
-    if tape.impact_DN.size > 0:
-        impact = tape.impact_DN[s, n]
+    if tape.impact > 0:
+        impact = tape.impact * tape.depth_DN[s, n]
     deal, up, down = tape.deal_DN[s, n], tape.limit_up_DN[s, n], tape.limit_down_DN[s, n]
     return Quote(deal, tape.trading_DN[s, n], up, down, minimum, step, largest, scale, cap, impact)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from backtest.accounts import NO_FEES, Account, Day, cents
 from backtest.costs import BUY, SELL, CostSettings, rates
-from backtest.impact import unit_impact
 from backtest.market import Market
 from backtest.simulation import SimulationSettings, largest_DB, lots_DB
 from backtest.strategies import Targets, TopkBuffer, TopkDropout
@@ -30,10 +29,10 @@ def simulate_plainly(
     """(the account at the end, equity in cents at each close) of trading scores, or target weights, every session but the first."""
     settings = settings or SimulationSettings()
     days, rules = market.axes.days, exchange_rules()
-    dated, traded = rates(costs, days, rules), market.traded_DN()
+    dated, traded = rates(costs, days, rules), market.traded_DN
     lots = [lots_DB(name, days, rules, settings.lots) for name in ("lot_minimum", "lot_step")]
     largest = largest_DB(days, rules, settings.lots)
-    impact = unit_impact(market.close_DN, market.reference_DN, traded, settings.impact) if settings.impact else None
+    impact = settings.impact * market.depth_DN if settings.impact else None
     account, equity = Account(round(settings.cash * 100)), []
     for d in range(1, len(days)):
         day = Day(d, market, settings, dated, lots[0], lots[1], largest, impact, traded, rules)

@@ -40,9 +40,9 @@ class Record(NamedTuple):
 @njit(nogil=True)
 def pay_rights(tape: Tape, book: Book, queues: Parcels, law: Ladder, s: int, ledger: NDArray[np.void], used: int) -> int:
     """Credit cash and new shares of the session's ex-dates to what was held at the last close; a fraction of a share is lost."""
-    for n in range(len(book.shares_N)):
+    for n in tape.rights_R[tape.rights_D[s] : tape.rights_D[s + 1]]:
         held = book.shares_N[n]
-        if held == 0 or (tape.cash_DN[s, n] == 0 and tape.ratio_DN[s, n] == 0):
+        if held == 0:
             continue
         paid, new = cents(held, tape.cash_DN[s, n]), int(np.floor(held * tape.ratio_DN[s, n] + 1e-9))
         if len(law.month_D) > 0:

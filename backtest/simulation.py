@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from backtest.choices import QUEUES, Plan, blank_plan
 from backtest.costs import CostSettings, Rates, rates
 from backtest.fills import LEDGER, Book
-from backtest.impact import unit_impact
 from backtest.market import Deal, Market
 from backtest.parcels import Ladder, Parcels, blank_parcels, doubled, ladder, no_ladder
 from backtest.quotes import NO_CAP, Tape
@@ -171,8 +170,7 @@ def tape_of(market: Market, first: int, last: int, settings: SimulationSettings,
     part = slice(first, last)
     days = market.axes.days[part]
     none = np.full((last - first, market.axes.shape[1]), np.nan) if not settings.limits else np.empty((0, 0))
-    traded_DN = market.traded_DN() if settings.participation or settings.impact else market.volume_DN
-    impact_DN = unit_impact(market.close_DN, market.reference_DN, traded_DN, settings.impact) if settings.impact else none[:0]
+    starts_D, rights_R = market.rights
     return Tape(
         deal_DN=np.ascontiguousarray(market.deal_DN(settings.deal)[part]),
         reference_DN=market.reference_DN[part],
@@ -182,8 +180,8 @@ def tape_of(market: Market, first: int, last: int, settings: SimulationSettings,
         scale_DN=market.scale_DN[part],
         cash_DN=market.cash_DN[part],
         ratio_DN=market.ratio_DN[part],
-        volume_DN=np.ascontiguousarray(traded_DN[part]),
-        impact_DN=impact_DN[part],
+        volume_DN=market.traded_DN[part] if settings.participation else market.volume_DN[:0],
+        depth_DN=market.depth_DN[part] if settings.impact else market.volume_DN[:0],
         trading_DN=market.trading_DN[part],
         was_trading_DN=market.trading_DN[first - 1 : last - 1],
         lot_minimum_DB=lots_DB("lot_minimum", days, rules, settings.lots),
@@ -192,6 +190,9 @@ def tape_of(market: Market, first: int, last: int, settings: SimulationSettings,
         board_N=market.board_N,
         exchange_N=market.exchange_N,
         delisted_N=market.delisted_N - first,
+        rights_D=starts_D[first : last + 1],
+        rights_R=rights_R,
+        impact=settings.impact,
         participation=settings.participation or 0.0,
     )
 
