@@ -239,9 +239,9 @@ def test_slice_of_the_days_volume_is_the_most_that_is_filled(market_of, particip
 
 
 def test_impact_is_two_thirds_of_the_volatility_times_the_root_of_the_share_of_volume(market_of):
-    """Returns of +1 % and -1 % in turn: sigma of ten of them is 0.01 x sqrt(10 / 9); a hundredth of the volume costs a tenth of 2/3 sigma."""
+    """A hundredth of the mean volume of a million costs a tenth of 2/3 of the volatility of the sessions before."""
     close = 10 * np.exp(0.01 * np.array([0, *([1, 0] * 6)]))
-    market, at = market_with(market_of, "600001.SH", close, first=date(2024, 3, 1), other=50.0, pre_close=np.append(close[0], close[:-1]))
+    market, at = market_with(market_of, "600001.SH", close, first=date(2024, 3, 1), pre_close=np.append(close[0], close[:-1]))
     wishes = wishes_of(at, [nan] * 13)
     wishes[10] = 0.0
     wishes[10, at] = 10_000 * close[10] / 1e6 + 1e-6
