@@ -37,6 +37,7 @@ class Parcels(NamedTuple):
     next_R: NDArray[np.int64]
     left_R: NDArray[np.int64]  # shares
     owed_RK: NDArray[np.int64]  # tax a share by rung, 1 / TAX_UNIT cents
+    owing_N: NDArray[np.bool_]  # whether any parcel of the stock may owe something
 
 
 def ladder(taxable_DN: Floats, days: NDArray[np.datetime64], before: np.datetime64, rules: Rules) -> Ladder:
@@ -56,7 +57,7 @@ def no_ladder() -> Ladder:
 def blank_parcels(stocks: int, rows: int) -> Parcels:
     """Empty queues with room for as many parcels as the ledger has rows."""
     first_N, last_N, next_R = np.full(stocks, -1, np.int64), np.full(stocks, -1, np.int64), np.full(rows, -1, np.int64)
-    return Parcels(first_N, last_N, next_R, np.zeros(rows, np.int64), np.zeros((rows, len(RUNGS)), np.int64))
+    return Parcels(first_N, last_N, next_R, np.zeros(rows, np.int64), np.zeros((rows, len(RUNGS)), np.int64), np.zeros(stocks, np.bool_))
 
 
 def doubled(parcels: Parcels) -> Parcels:
@@ -88,6 +89,8 @@ def take(parcels: Parcels, n: int, row: int, shares: int) -> None:
     parcels.left_R[row] = shares
     if parcels.first_N[n] < 0:
         parcels.first_N[n] = row
+    if row < 0:
+        parcels.owing_N[n] = False
     else:
         parcels.next_R[parcels.last_N[n]] = row
     parcels.last_N[n] = row
@@ -97,6 +100,7 @@ def take(parcels: Parcels, n: int, row: int, shares: int) -> None:
 def entitle(parcels: Parcels, law: Ladder, s: int, n: int) -> None:
     """Note on every parcel of the stock what the dividend of session s will cost it, rung by rung."""
     row = parcels.first_N[n]
+    parcels.owing_N[n] = True
     while row >= 0:
         for k in range(law.rate_DK.shape[1]):
             parcels.owed_RK[row, k] += int(np.rint(law.taxable_DN[s, n] * law.rate_DK[s, k] * 100 * TAX_UNIT))
@@ -114,7 +118,7 @@ def rung(law: Ladder, bought: int, s: int) -> int:
 @njit(nogil=True)
 def owed(parcels: Parcels, law: Ladder, ledger: NDArray[np.void], s: int, n: int, shares: int) -> int:
     """Cents of tax on selling the oldest `shares` of a stock on session s, half-up."""
-    if len(parcels.left_R) == 0:
+    if not parcels.owing_N[n]:
         return 0
     total, left, row = 0, shares, parcels.first_N[n]
     while row >= 0 and left > 0:
@@ -138,3 +142,5 @@ def release(parcels: Parcels, n: int, shares: int) -> None:
         if parcels.left_R[row] == 0:
             row = parcels.next_R[row]
     parcels.first_N[n] = row
+    if row < 0:
+        parcels.owing_N[n] = False
