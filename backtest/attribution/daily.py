@@ -81,8 +81,8 @@ def _stocks(flow: Flows, backdrop: Backdrop) -> tuple[Floats, int]:
     for d in range(sessions):
         r_N, weights_N = backdrop.returns_DN[d], backdrop.weights_DN[d]
         b_N = np.where(np.isfinite(r_N) & (weights_N > 0), weights_N, 0.0)
-        r_N, missed_N, market = np.nan_to_num(r_N), flow.missed_DN[d], backdrop.price_b_D[d]
-        found_DQ[d, -2] = -(missed_N @ (r_N - market))
+        r_N, missed_N, index = np.nan_to_num(r_N), flow.missed_DN[d], backdrop.price_b_D[d]
+        found_DQ[d, -2] = -(missed_N @ (r_N - index))
         if not b_N.any():
             unknown += 1
             continue
@@ -94,5 +94,5 @@ def _stocks(flow: Flows, backdrop: Backdrop) -> tuple[Floats, int]:
         active_N = ordered_N - ordered_N.sum() * b_N
         industry_G = np.bincount(groups_N, active_N, count) * one.group_G
         found_DQ[d, :-2] = np.concatenate([industry_G[: len(_groups(backdrop))], z_KN @ active_N * one.style_K])
-        found_DQ[d, -1] = ordered_N.sum() * (one.index - market)
+        found_DQ[d, -1] = ordered_N.sum() * (one.market - index)
     return found_DQ, unknown

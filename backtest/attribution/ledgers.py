@@ -64,7 +64,7 @@ def flows(result: Result, reference_DN: Floats, returns_DN: Floats) -> Flows:
 
     closing = np.nan_to_num(result.price_DN[at]) * 100 * sign * ledger["shares"]
     missed = np.where(side <= BUY, sign * (ledger["ordered"] - ledger["shares"]) * reference, 0.0)
-    missed_DN = np.bincount(cell, missed, sessions * stocks).reshape(sessions, stocks)
+    missed_DN: Floats = np.bincount(cell, missed, sessions * stocks).reshape(sessions, stocks).astype(np.float64)
     return Flows(
         nav_before_D,
         change_D,

@@ -11,9 +11,9 @@ from data.panel import Floats
 
 
 class Section(NamedTuple):
-    """What one session's returns were made of: r = index + group_G[group] + z style_K + the stock's own."""
+    """What one session's returns were made of: r = market + group_G[group] + z style_K + the stock's own."""
 
-    index: float  # return of the members
+    market: float  # return of the members
     group_G: Floats  # beyond the index
     style_K: Floats  # of one deviation
 
@@ -25,16 +25,16 @@ def section(r_N: Floats, b_N: Floats, groups_N: NDArray[np.int64], count: int, z
     it once the styles have had their part.  The members' own returns add up to 0 in every group, so the index has neither selection nor
     style.  A group without a member has the index's return; a style that doesn't tell members of a group apart earns 0.
     """
-    total_G = np.bincount(groups_N, b_N, count)
+    total_G: Floats = np.bincount(groups_N, b_N, count).astype(np.float64)
     there_G = total_G > 0
     mean_G = _means(b_N * r_N, groups_N, total_G)
     meanz_KG = np.stack([_means(b_N * z_N, groups_N, total_G) for z_N in z_KN]) if len(z_KN) else np.empty((0, count))
     within_N, withinz_KN = r_N - mean_G[groups_N], z_KN - meanz_KG[:, groups_N]
     weighted_KN = withinz_KN * b_N
     style_K = np.linalg.pinv(weighted_KN @ withinz_KN.T, rcond=1e-9, hermitian=True) @ (weighted_KN @ within_N)
-    index, indexz_K = float(b_N @ r_N), z_KN @ b_N
-    group_G = np.where(there_G, (mean_G - index) - (meanz_KG - indexz_K[:, None]).T @ style_K, 0.0)
-    return Section(index, group_G, style_K)
+    market, marketz_K = float(b_N @ r_N), z_KN @ b_N
+    group_G = np.where(there_G, (mean_G - market) - (meanz_KG - marketz_K[:, None]).T @ style_K, 0.0)
+    return Section(market, group_G, style_K)
 
 
 def _means(values_N: Floats, groups_N: NDArray[np.int64], total_G: Floats) -> Floats:

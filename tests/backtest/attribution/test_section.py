@@ -12,14 +12,14 @@ def drawn(seed, stocks=40, styles=3):
 
 def own(r, groups, z, found):
     """What the session leaves to each stock itself."""
-    return r - found.index - found.group_G[groups] - z.T @ found.style_K
+    return r - found.market - found.group_G[groups] - z.T @ found.style_K
 
 
 def test_members_own_returns_add_up_to_nothing_in_every_group_and_style():
     r, b, groups, z = drawn(1)
     found = section(r, b, groups, 5, z)
     left = own(r, groups, z, found) + b @ z.T @ found.style_K  # the index itself stands at its own exposure
-    assert found.index == pytest.approx(b @ r)
+    assert found.market == pytest.approx(b @ r)
     assert np.bincount(groups, b * left, 5) == pytest.approx(0, abs=1e-15)
     assert z @ (b * left) == pytest.approx(0, abs=1e-15)
     assert found.group_G[4] == 0  # nobody is in it
