@@ -41,7 +41,8 @@ class Backdrop:
             if series.shape != shape[:1]:
                 raise KestrelError(f"{name} has {len(series)} returns, the account {shape[0]} sessions. Take both over result.dates.")
         panels: dict[str, NDArray[np.generic]] = {name: getattr(self, name) for name in ("returns_DN", "reference_DN", "weights_DN")}
-        panels |= self.styles | ({} if self.groups_DN is None else {"groups_DN": self.groups_DN})
+        panels |= {} if self.groups_DN is None else {"groups_DN": self.groups_DN}
+        panels |= self.styles
         for name, panel in panels.items():
             if panel.shape != shape:
                 raise KestrelError(f"{name} has the shape {panel.shape}, the account {shape}. Lay both over the account's sessions and stocks.")

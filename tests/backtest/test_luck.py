@@ -26,8 +26,8 @@ def test_probabilistic_sharpe_matches_the_formula_by_hand():
 
 
 def test_numbers_of_the_paper_come_out():
-    """Bailey and Lopez de Prado 2014, section 'A numerical example': 100 trials, variance 1/2 a year, 1,250 sessions, ratio 2.5 a year,
-    skew -3, kurtosis 10 give an expected best of .1132 a session and a deflated ratio of .9004."""
+    # Bailey and Lopez de Prado 2014, their numerical example: 100 trials of variance 1/2 a year, 1,250 sessions, a ratio of 2.5 a year,
+    # skew -3 and kurtosis 10 give an expected best of .1132 a session and a deflated ratio of .9004
     spread = sqrt(0.5 / 250)
     assert luck.expected_best(spread, 100) == pytest.approx(0.1132, abs=5e-5)
     found, skew, kurtosis = 2.5 / sqrt(250), -3, 10
