@@ -45,7 +45,7 @@ def flows(result: Result, reference_DN: Floats, returns_DN: Floats) -> Flows:
     value_DN = np.floor(result.shares_DN * np.nan_to_num(result.price_DN) * 100 + 0.5)  # as fills.cents does
     before_DN = np.vstack([np.zeros((1, stocks)), value_DN[:-1]])
     dividends_D = _by_session(amount, ledger["session"], side == DIVIDEND, sessions)
-    costs_KD = np.stack([_by_session(ledger[name], ledger["session"], side >= 0, sessions) for name in COSTS])
+    costs_KD = np.stack([np.rint(result.costs_D[name] * 100) for name in COSTS])
 
     dealt = (side <= BUY) & (ledger["shares"] > 0)
     at = ledger["session"], ledger["stock"]

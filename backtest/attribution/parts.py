@@ -51,23 +51,25 @@ class Attribution:
 
 
 def linked(found: Attribution, sessions: slice | None = None) -> Floats:
-    """The parts of the geometric excess over some sessions (all by default), [P]: they add up to (1 + account) / (1 + benchmark) - 1.
+    """The parts of the geometric excess over some sessions (all by default), [P]: they add up to (1 + account) / (1 + benchmark) - 1."""
+    return np.asarray(links(found, sessions).sum(axis=0))
 
-    Each session's part, as a fraction of the equity before, counts k_t / K times, k_t = [ln(1 + r_t) - ln(1 + b_t)] / (r_t - b_t) and
-    K = ln(1 + G) / G of the whole period's geometric excess G.  That is Carino (1999, Combining attribution effects over time), whose
-    logarithms add up to ln(1 + G) as they stand, with G where he puts the arithmetic difference.  b_t is the benchmark's return to the
-    cent, so that G is the compounded one but for fractions of a cent a session.  A session that ends without equity has no logarithm: NaN.
+
+def links(found: Attribution, sessions: slice | None = None) -> Floats:
+    """What each session adds to the linked parts, [D, P].
+
+    A part, as a fraction of the equity before, counts k_t / K times, k_t = [ln(1 + r_t) - ln(1 + b_t)] / (r_t - b_t) and K = ln(1 + G) / G
+    of the whole period's geometric excess G.  That is Carino (1999, Combining attribution effects over time), whose logarithms add up to
+    ln(1 + G) as they stand, with G where he puts the arithmetic difference.  b_t is the benchmark's return to the cent, so that G is the
+    compounded one but for fractions of a cent a session.
     """
     part = sessions or slice(None)
     before_D = found.nav_before_D[part].astype(np.float64)
-    if not len(before_D):
-        return np.zeros(len(found.parts))
-    ours_D = found.change_D[part] / before_D
     excess_D = found.excess_D[part] / before_D
-    k_D = _slope(1 + ours_D - excess_D, excess_D)
+    k_D = _slope(1 + found.change_D[part] / before_D - excess_D, excess_D)
     log_growth = float((k_D * excess_D).sum())
-    whole = np.expm1(log_growth) / log_growth if log_growth else 1.0
-    return np.asarray((found.cents_DP[part] / before_D[:, None] * k_D[:, None]).sum(axis=0) * whole)
+    whole = float(np.expm1(log_growth)) / log_growth if log_growth else 1.0
+    return np.asarray(found.cents_DP[part] * (k_D * whole / before_D)[:, None])
 
 
 def _slope(growth_D: Floats, step_D: Floats) -> Floats:

@@ -8,7 +8,8 @@ import pytest
 
 from data.lake import Lake, open_lake
 from pipelines.config import Config
-from pipelines.report import STYLES, report
+from pipelines.explain import STYLES
+from pipelines.report import report
 from pipelines.trade import Source, backtest, market_of, trade
 
 ConfigIn = Callable[[Path], Config]
