@@ -13,10 +13,10 @@ from backtest.sweep import Axis, Sweep
 
 LARGEST = 8  # industries and styles each way that are named
 AXIS_NAMES: dict[Axis, str] = {
-    "k": "names",
-    "buffer": "buffer, times the names",
+    "k": "names held",
+    "buffer": "buffer, × names",
     "every": "sessions between looks",
-    "cost_multiple": "costs, times those of the desk",
+    "cost_multiple": "costs, × the desk's",
     "cash": "capital, CNY",
 }
 

@@ -59,7 +59,7 @@ def months(monthly: Mapping[tuple[int, int], float], say: Words = ENGLISH) -> Fi
     names = [str(year) for year in years]
     data = [heat(rows, say.months(), names, largest), {**heat([[total] for total in totals], [say("Year")], names, 3 * largest), "xaxis": "x2"}]
     layout: dict[str, Any] = {
-        "xaxis": {"domain": [0, 0.88], "side": "top", "showgrid": False, "fixedrange": True, "ticks": ""},
+        "xaxis": {"domain": [0, 0.88], "side": "top", "tickangle": 0, "showgrid": False, "fixedrange": True, "ticks": ""},
         "xaxis2": {"domain": [0.9, 1], "side": "top", "showgrid": False, "fixedrange": True, "ticks": "", "anchor": "y"},
         "yaxis": {"type": "category", "showgrid": False, "fixedrange": True, "ticks": "", "autorange": "reversed"},
         "hovermode": "closest",

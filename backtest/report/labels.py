@@ -124,6 +124,10 @@ ZH = {
     "Industries through time": "行业暴露的变化",
     "active weight at each month's last close: red above, blue below the index": "各月末主动权重：红为超配，蓝为低配",
     "About the exposures": "关于暴露",
+    "The index stands at its latest published weights, moved by prices since.": "指数采用最近公布的权重，并随价格漂移。",
+    "Industries are hindsight: a later snapshot laid over the past. They describe; Kestrel's models never read them.": (
+        "行业为事后快照，套用于过去，仅作描述；Kestrel 的模型从不读取。"
+    ),
     "active": "主动",
     "last close": "最后收盘",
     "mean": "均值",
@@ -171,6 +175,7 @@ ZH = {
     "volume": "成交量不足",
     "Capacity": "容量",
     "net excess a year by what the account starts with, the same scores and rules": "不同起始资金下的年化净超额，得分与规则相同",
+    "Size costs nothing here beyond lots and minimum fees: no market impact was simulated.": "未模拟市场冲击，规模除整手与最低佣金外不产生成本。",
     "Excess a year, net": "年化净超额",
     "Cash not invested": "未投出的现金",
     "CNY": "元",
@@ -198,6 +203,15 @@ ZH = {
     "All figures": "全部指标",
     "fractions, CNY, a year where it applies": "小数、元，可年化者已年化",
     "What was assumed": "假设",
+    "signal": "信号",
+    "limits": "涨跌停",
+    "lots": "整手",
+    "delisted": "退市",
+    "costs": "费用",
+    "run": "运行",
+    "model": "模型",
+    "scores": "得分",
+    "prices": "价格",
     # a sweep
     "{count} configurations over {sessions} sessions, {first} to {last}": "{first} 至 {last}，{sessions} 个交易日，共 {count} 组参数",
     "A configuration that won a sweep is the luckiest of its kind until other dates confirm it.": (
@@ -205,13 +219,13 @@ ZH = {
     ),
     "Best information ratio": "最高信息比率",
     "Its excess a year": "其年化超额",
-    "Deflated Sharpe: skill, not luck": "紧缩夏普：非运气的概率",
+    "Deflated Sharpe ratio": "紧缩夏普比率",
     "Chance that it is overfitted": "过拟合概率",
     "Independent tries": "等效独立尝试",
     "Median information ratio": "信息比率中位数",
     "How much of the best is luck": "最优有多少是运气",
     "Mean over all else that was tried": "对其余参数取平均",
-    "{measure} by {x} and {y}": "{measure}：{x} × {y}",
+    "{measure}: {y} × {x}": "{measure}：{y} × {x}",
     "Best ten": "前十组",
     "by information ratio, after costs": "按信息比率，扣费后",
     "Rank of the best in the other half": "最优者在另一半样本中的名次",
@@ -227,10 +241,10 @@ ZH = {
     "Chosen on one half of the sessions, the best is in the worse half of all on the other in {probability} of {splits} splits.": (
         "用一半样本选出的最优者，在另一半样本中有 {probability} 的划分（共 {splits} 次）落入较差的一半。"
     ),
-    "names": "持有只数",
-    "buffer, times the names": "缓冲倍数",
+    "names held": "持有只数",
+    "buffer, × names": "缓冲倍数",
     "sessions between looks": "调仓间隔（日）",
-    "costs, times those of the desk": "费用倍数",
+    "costs, × the desk's": "费用倍数",
     "capital, CNY": "资金（元）",
 }
 
@@ -253,7 +267,7 @@ class Words:
     def months(self) -> tuple[str, ...]:
         """The months' names."""
         english = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-        return english if self.lang == "en" else tuple(f"{month} 月" for month in range(1, 13))
+        return english if self.lang == "en" else tuple(f"{month}月" for month in range(1, 13))
 
 
 ENGLISH = Words("en")

@@ -75,7 +75,7 @@ def exposures(found: Exposures | None, say: Words) -> list[Card]:
         note = say("active weight at each month's last close: red above, blue below the index")
         cards.append(Card(say("Industries through time"), note, [history]))
     if found.remarks:
-        cards.append(Card(say("About the exposures"), "", html="".join(map(paragraph, found.remarks)), wide=True))
+        cards.append(Card(say("About the exposures"), "", html="".join(paragraph(say.known(text)) for text in found.remarks), wide=True))
     return cards
 
 

@@ -17,7 +17,7 @@ def page(sheet: Sheet, measured: Mapping[str, float]) -> str:
         *performance.scores(sheet.signals, say),
         *origins.exposures(sheet.exposures, say),
         *trading.trading(sheet, say),
-        *trading.capacity(sheet.capacity, say),
+        *trading.capacity(sheet, say),
         *trading.outlook(sheet, say),
         *trading.small_print(sheet, measured, say),
     ]

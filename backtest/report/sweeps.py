@@ -74,7 +74,7 @@ def _tiles(found: Sweep, say: Words) -> str:
         (say("Best information ratio"), form(best["information_ratio"], ".2f")),
         (say("Median information ratio"), form(float(found.frame["information_ratio"].median() or np.nan), ".2f")),  # type: ignore[arg-type]
         (say("Its excess a year"), form(best["excess_geometric"], "+.2%")),
-        (say("Deflated Sharpe: skill, not luck"), form(found.deflated, ".2f")),
+        (say("Deflated Sharpe ratio"), form(found.deflated, ".2f")),
         (say("Chance that it is overfitted"), form(chance, ".1%")),
         (say("Independent tries"), form(found.trials, ".1f")),
     ]
@@ -104,7 +104,7 @@ def _planes(found: Sweep, say: Words) -> list[Card]:
     for measure, label in SHOWN.items():
         for x, y in _pairs(found):
             names = {"measure": say(label), "x": say(breakdown.AXIS_NAMES[x]), "y": say(breakdown.AXIS_NAMES[y])}
-            title = say("{measure} by {x} and {y}", **names)
+            title = say("{measure}: {y} × {x}", **names)
             cards.append(Card(title, say("Mean over all else that was tried"), [breakdown.plane(found, x, y, measure, say)]))
     return cards
 

@@ -129,7 +129,8 @@ def within(dates: Sequence[date], first: date, last: date) -> slice:
 
 
 def periods(result: Result) -> list[tuple[str, slice]]:
-    """Each calendar year and each stress window that the account saw, by name."""
-    years = [(str(year), date(year, 1, 1), date(year, 12, 31)) for year in sorted({day.year for day in result.dates})]
-    found = [(name, within(result.dates, first, last)) for name, first, last in (*years, *WINDOWS)]
-    return [(name, inside) for name, inside in found if inside.start < inside.stop]
+    """Each calendar year that the account saw, then each stress window that isn't all that it saw of a year; by name."""
+    dates = result.dates
+    years = [(str(year), within(dates, date(year, 1, 1), date(year, 12, 31))) for year in sorted({day.year for day in dates})]
+    stress = [(name, within(dates, first, last)) for name, first, last in WINDOWS]
+    return years + [(name, inside) for name, inside in stress if inside.start < inside.stop and inside not in [whole for _, whole in years]]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-import polars as pl
 
 from backtest.report import breakdown, figures, tallies
 from backtest.report.labels import Words
 from backtest.report.markup import Card, form, paragraph, section, table
 from backtest.report.sheet import Sheet
+from backtest.result import COSTS
 
 TOP = 20  # holdings that the page lists
 
@@ -37,12 +37,14 @@ def _executions(sheet: Sheet, say: Words) -> str:
     return table([say("Side"), say("What became of it"), say("Orders"), say("Ordered"), say("Filled"), say("Left unfilled")], rows, texts=2)
 
 
-def capacity(tried: pl.DataFrame | None, say: Words) -> list[Card]:
+def capacity(sheet: Sheet, say: Words) -> list[Card]:
     """What larger and smaller accounts would have kept."""
-    if tried is None:
+    if sheet.capacity is None:
         return []
     note = say("net excess a year by what the account starts with, the same scores and rules")
-    return [Card(say("Capacity"), note, [breakdown.capacity(tried, say)], wide=True)]
+    costless = "impact" not in COSTS or not sheet.result.costs_D["impact"].any()
+    html = paragraph(say("Size costs nothing here beyond lots and minimum fees: no market impact was simulated.")) if costless else ""
+    return [Card(say("Capacity"), note, [breakdown.capacity(sheet.capacity, say)], html=html, wide=True)]
 
 
 def outlook(sheet: Sheet, say: Words) -> list[Card]:
@@ -92,7 +94,7 @@ def small_print(sheet: Sheet, measured: Mapping[str, float], say: Words) -> list
     }
     left = [[name.replace("_", " "), form(value, ",.0f" if abs(value) > 50 else ".4f")] for name, value in measured.items()]
     count = say("{count} names in all", count=len(result.positions()))
-    rows = [[key, text] for key, text in words.items()]
+    rows = [[say.known(key), text] for key, text in words.items()]
     return [
         Card(say("Largest holdings on {day}", day=result.dates[-1]), count, html=_holdings(sheet, say)),
         Card(say("All figures"), say("fractions, CNY, a year where it applies"), html=table(["", ""], left)),
