@@ -16,7 +16,7 @@ from pipelines.sweep import run_sweep, top
 from pipelines.trade import Source, figures, market_of, trade
 
 ConfigIn = Callable[[Path], Config]
-GRID = SweepSettings(k=(5, 50), buffer=(2.0,), every=(1, 5), blocks=4)
+GRID = SweepSettings(k=(5, 10), buffer=(2.0,), every=(1, 5), blocks=4)
 
 
 def drawn(lake: Lake, sessions: int = 40) -> Source:
@@ -33,8 +33,8 @@ def test_sweep_holds_the_accounts_that_backtests_give_and_is_done_once(desk: Pat
     assert done
     frame = pl.read_parquet(folder / "sweep.parquet")
     market = market_of(lake, config)
-    result = trade(source.scores, market, config)  # 50 names, a buffer of 100, every 5 sessions
-    own = frame.filter(pl.col("k") == 50, pl.col("every") == 5).row(0, named=True)
+    result = trade(source.scores, market, config)  # 10 names, a buffer of 20, every 5 sessions
+    own = frame.filter(pl.col("k") == 10, pl.col("every") == 5).row(0, named=True)
     found = figures(result, lake.read("index_bars"), market, config)
     assert {name: own[name] for name in own if name in found} == {name: found[name] for name in own if name in found}
     assert pl.read_parquet(folder / "excess.parquet").shape == (len(result.dates), 1 + 4)
@@ -60,7 +60,7 @@ def test_every_configuration_is_a_look_at_its_dates(desk: Path, config_in: Confi
 def test_sweep_says_what_it_cannot_vary_or_find(desk: Path, config_in: ConfigIn) -> None:
     lake, config = open_lake(desk / "lake"), config_in(desk)
     source = drawn(lake, 30)
-    with pytest.raises(KestrelError, match="has no scores of 'other'. It has: drawn"):
+    with pytest.raises(KestrelError, match=r"has no scores of 'other'\. It has: drawn"):
         run_sweep(lake, config, source, GRID, model="other")
     dropout = config.model_copy(update={"backtest": config.backtest.model_copy(update={"strategy": TopkDropout()})})
     with pytest.raises(KestrelError, match="a sweep varies topk_buffer"):
