@@ -21,7 +21,7 @@ from data.panel import Floats
 from data.rules import Rules, exchange_rules
 
 # D sessions
-BOOKS = ("stocks", "cash", "arriving", "margin", "call", "asked", "transferred", "excluded", "bound")
+BOOKS = ("stocks", "cash", "arriving", "margin", "call", "asked", "transferred", "exposed", "excluded", "bound")
 
 
 def neutralise(
@@ -68,9 +68,9 @@ def neutralise(
         split["fees"] -= row.pop("cost")
         row["call"] = max(0, row["margin"] - account.cash - row["arriving"])
         plan = planned(account, d, row["stocks"], row["arriving"], float(hedged_D[d]), neutral)
-        exposed = abs(sum(before)) * account.terms.multiplier * 100
-        row |= {"cash": account.cash, "asked": max(plan.transfer, 0)}
-        row |= {"excluded": round(-exposed * found.rolls.jump_D[d]), "bound": round(exposed * found.rolls.bound_D[d])}
+        point = -sum(before) * account.terms.multiplier * 100  # what a point of the futures costs the short
+        row |= {"cash": account.cash, "asked": max(plan.transfer, 0), "exposed": -sum(account.position_C) * account.worth.index_D[d]}
+        row |= {"excluded": round(-point * found.rolls.jump_D[d]), "bound": round(point * found.rolls.bound_D[d])}
         for name, value in (row | split).items():
             books[name][d] = value
         position_DC[d] = account.position_C

@@ -44,6 +44,7 @@ class NeutralResult:
     asked_cents_D: Cents
     transferred_cents_D: Cents
     position_DC: Cents
+    exposed_cents_D: Cents  # of the index, short
     parts_D: Mapping[str, Cents]
     beta_D: Floats
     ledger: tuple[Trade, ...]
