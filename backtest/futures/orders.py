@@ -87,8 +87,8 @@ def _roll(account: Account, d: int, old: int, new: int, room: int) -> int:
 
 def _leaving(account: Account, plan: Plan) -> list[int]:
     """Contracts in the order in which they are closed: those to be left by expiry, the wanted one last."""
-    order = sorted(range(len(account.position_C)), key=lambda c: int(account.curve.left_DC[0, c]))
-    return [c for c in order if c != plan.contract] + ([plan.contract] if plan.contract is not None else [])
+    held = [c for c, position in enumerate(account.position_C) if position and c != plan.contract]
+    return sorted(held, key=lambda c: int(account.curve.left_DC[0, c])) + ([plan.contract] if plan.contract is not None else [])
 
 
 def _allowed(account: Account, d: int, c: int, quantity: int, why: str) -> bool:
