@@ -76,11 +76,14 @@ class NeutralResult:
 
     @cached_property
     def trades(self) -> pl.DataFrame:
-        """Every futures order: date, contract, why, ordered, contracts (signed), price, amount, fee, slippage (CNY), reason."""
+        """Every futures order: date, contract, why, ordered, contracts (signed), price, amount, fee, slippage (CNY), reason.
+
+        The price is in index points, null where the contract isn't quoted.
+        """
         rows = [(self.dates[t.session], self.contracts[t.contract], *t[2:]) for t in self.ledger]
         schema = {"date": pl.Date, "contract": pl.String, "why": pl.String, "ordered": pl.Int64, "contracts": pl.Int64, "price": pl.Float64}
         frame = pl.DataFrame(rows, {**schema, "amount": pl.Int64, "fee": pl.Int64, "slippage": pl.Int64, "reason": pl.String}, orient="row")
-        return frame.with_columns(pl.col("amount", "fee", "slippage") / 100)
+        return frame.with_columns(pl.col("amount", "fee", "slippage") / 100, pl.col("price").fill_nan(None))
 
     def split(self) -> dict[str, float]:
         """Each part as a fraction of mean equity a year."""

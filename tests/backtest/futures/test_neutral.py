@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest.futures.beta import betas
 from backtest.futures.neutral import neutralise
 from backtest.futures.result import PARTS
 from backtest.futures.settings import Neutral
@@ -121,6 +122,38 @@ def test_a_margin_call_cuts_contracts_and_tells_the_long_book_to_raise_cash(sess
     assert result.call_cents_D[3:].tolist() == [0, 0]
 
 
+def test_contracts_are_opened_only_while_cash_covers_the_buffer_beside_their_margin(sessions, long_of, bars_of, index_of):
+    dates = sessions(date(2015, 5, 4), 3)
+    bars = bars_of(dates, {"IC1506": (date(2015, 6, 19), [6000.0] * 3)})
+    neutral = Neutral(stocks=0.9, buffer=0.25, **PLAIN)
+    result = neutralise(long_of(dates, [72e6] * 3), bars, index_of(dates, [6000.0] * 3), neutral=neutral, calendar=sessions(dates[0], 60))
+    assert result.position_DC[1, 0] == -53  # 8m / (1.25 x 120,000) = 53.3 of the 60 wanted
+    assert result.asked_cents_D[0] > 0
+
+
+def test_the_index_dividends_are_told_apart(sessions, long_of, bars_of, index_of):
+    """Stocks and the index with dividends make 1 %, the price index nothing: no alpha, but 1 % of dividends."""
+    dates = sessions(date(2024, 1, 2), 2)
+    bars = bars_of(dates, {"IC2403": (date(2024, 3, 15), [6000.0] * 2)})
+    index = index_of(dates, [6000.0] * 2, close_tr=[7000.0, 7070.0])
+    result = neutralise(long_of(dates, [72e6, 72.72e6]), bars, index, neutral=Neutral(**PLAIN), calendar=sessions(dates[0], 60))
+    assert in_cny(result, 1) == {"dividends": 720_000.0, "fees": -60 * 1.2e6 * 0.000023}
+
+
+def test_beta_is_of_the_stocks_held_and_of_the_past(sessions, long_of):
+    rng = np.random.default_rng(0)
+    dates = sessions(date(2024, 1, 2), 40)
+    index = 1 + rng.normal(0, 0.02, 40)
+    stocks = 1 + 1.2 * (index - 1)
+    nav, cash = [1e8], [2e7]
+    for growth in stocks[1:]:
+        nav.append(cash[-1] + (nav[-1] - cash[-1]) * growth)
+        cash.append(0.2 * nav[-1])
+    found = betas(long_of(dates, nav, cash=cash), index, 20)
+    assert (found[:20] == 1.0).all()  # no stocks before the first session, so its return belongs to no window
+    assert found[20:] == pytest.approx(1.2, abs=1e-5)
+
+
 def test_a_locked_limit_leaves_the_order_unfilled_and_says_why(sessions, long_of, bars_of, index_of):
     dates = sessions(date(2015, 8, 20), 4)
     fall = [6000.0, 5400.0, 5400.0, 5400.0]
@@ -187,17 +220,11 @@ def test_the_margin_account_holds_what_its_trades_say(random_futures, seed, neut
     open_ = sum(int(n) * settle[market.dates[-1], name] * 200 for name, n in zip(result.contracts, result.position_DC[-1], strict=True) if n)
     costs = result.trades["fee"].sum() + result.trades["slippage"].sum()
     moved = result.transferred_cents_D
-    kept = (
-        np.where(moved > 0, moved - np.array([_half_up(x * neutral.transfer_cost) for x in moved.tolist()]), moved).sum()
-        - result.arriving_cents_D[-1]
-    )
+    arrived = np.where(moved > 0, moved - np.floor(moved * neutral.transfer_cost + 0.5), moved)
+    kept = arrived.sum() - result.arriving_cents_D[-1]
     start = result.capital - market.long.capital
     expected = start / 100 - paid + open_ - costs + (result.parts_D["financing"].sum() + kept) / 100
     assert result.cash_cents_D[-1] / 100 == pytest.approx(expected, abs=0.06)  # prices of 0.2 aren't exact in binary
-
-
-def _half_up(x):
-    return int(np.floor(x + 0.5))
 
 
 @settings(max_examples=20, deadline=None)
