@@ -104,9 +104,7 @@ class Enhancer:
         self._note(d, [*stuck, *decision.relaxed], "")
         weights_N, shares_N = decision.weights_N, evening.shares_N
         if self.settings.lots:
-            shares_N, left = whole(
-                decision.problem, weights_N, shares_N=shares_N, price_N=evening.price_N, equity=evening.equity, lots=self._lots(d)
-            )
+            shares_N, left = whole(decision.problem, weights_N, shares_N=shares_N, price_N=evening.price_N, equity=evening.equity, lots=self._lots(d))
             self._note(d, left, " after lots")
             weights_N = _held_in(shares_N, evening)
         names = int((weights_N > EMPTY).sum())

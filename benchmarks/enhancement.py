@@ -37,6 +37,7 @@ def risk_model(kind: str, here: Ground) -> RiskModel:
 
 
 def main() -> None:
+    """Simulate the fund and print what it reached."""
     parser = argparse.ArgumentParser()
     parser.add_argument("lake", type=Path)
     parser.add_argument("scores", type=Path)
@@ -63,7 +64,9 @@ def main() -> None:
     result = simulate_targets(
         enhancer, market, costs=costs, settings=SimulationSettings(cash=chosen.cash), targets=Targets(band=1e-6), start=chosen.start, end=chosen.end
     )
-    print(f"risk model {built:.1f} s of CPU, {len(enhancer.forecasts)} rebalances with all of the account {time.process_time() - began - built:.1f} s")
+    print(
+        f"risk model {built:.1f} s of CPU, {len(enhancer.forecasts)} rebalances with all of the account {time.process_time() - began - built:.1f} s"
+    )
     print(*enhancer.remarks, sep="\n")
     r_D = result.returns_D
     for kind in ("total_return", "price"):
@@ -74,7 +77,9 @@ def main() -> None:
     print(f"drawdown {max_drawdown(r_D):.4f}, names {result.holdings_D.mean():.0f}, cash {(result.cash_D / result.nav_D).mean():.4f}")
     print(enhancer.forecasts.select(pl.all().exclude("date")).describe().filter(pl.col("statistic").is_in(["mean", "min", "50%", "max"])))
     relaxed = enhancer.relaxations.with_columns(pl.col("constraint").str.replace(":.*? after", ": after").alias("constraint"))
-    print(relaxed.group_by("constraint").agg(pl.len(), pl.col("date").min().alias("first"), pl.col("given").max()).sort("len", descending=True).head(25))
+    print(
+        relaxed.group_by("constraint").agg(pl.len(), pl.col("date").min().alias("first"), pl.col("given").max()).sort("len", descending=True).head(25)
+    )
 
 
 if __name__ == "__main__":

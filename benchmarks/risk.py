@@ -12,13 +12,13 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from benchmarks.pack import Ground, ground
 
 from backtest.metrics import SESSIONS
 from backtest.risk.bias import bias, forecast
 from backtest.risk.model import Risk, RiskModel
 from backtest.risk.statistical import StatisticalRisk
 from backtest.risk.styles import StyleRisk
+from benchmarks.pack import Ground, ground
 from data.panel import Floats
 
 START, STOP = date(2017, 1, 3), date(2020, 8, 24)
@@ -70,6 +70,7 @@ def measure(here: Ground, models: Mapping[str, RiskModel], horizon: int) -> tupl
 
 
 def main() -> None:
+    """Print the bias of both models at both horizons."""
     here = ground(Path(sys.argv[1]))
     began = time.perf_counter()
     styles = StyleRisk(here.returns_DN, here.styles, here.cap_DN, here.member_DN, groups_DN=here.groups_DN, groups=here.groups, remarks=here.remarks)

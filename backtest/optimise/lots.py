@@ -13,6 +13,7 @@ from data.panel import Floats
 Whole = NDArray[np.int64]
 MOVES = 400  # of one lot each, at most
 TOLERANCE = 1e-7  # of a limit, in its unit
+LEGS = 30
 NAME = 0.01  # the unit of a single weight
 
 
@@ -26,24 +27,22 @@ class Lots(NamedTuple):
 def whole(problem: Problem, weights_N: Floats, *, shares_N: Whole, price_N: Floats, equity: float, lots: Lots) -> tuple[Whole, list[Relaxation]]:
     """(shares to hold [N], limits that these break nevertheless).  What can't be traded stays; a target of 0 is sold whole.
 
-    The breach of a book is the sum over its limits of what is beyond, each in its own unit.  As long as there is one, the lot is moved that
-    lowers it most, the first of the axes among equals.
+    The breach of a book is the sum over its limits of what is beyond, each in its own unit.  As long as there is one, the lot, or the pair
+    of lots, is moved that lowers it most.
     """
     worth_N = np.where(problem.fixed_N, 0.0, np.nan_to_num(price_N) / equity)
     exact_N = np.divide(weights_N, worth_N, out=shares_N.astype(np.float64), where=worth_N > 0)
     trade_N = nearest(np.where(worth_N > 0, exact_N - shares_N, 0.0), shares_N, lots)
-    book_N = problem.held_N + trade_N * worth_N
+    book_N, gauge = problem.held_N + trade_N * worth_N, Gauge(problem)
+    stocks = np.tile(np.flatnonzero(worth_N > 0), 2)
     for _ in range(MOVES):
-        breach, _ = breaching(problem, book_N, np.zeros(1), np.zeros(1, dtype=np.int64))
-        if breach <= TOLERANCE:
+        up_N, down_N = neighbours(trade_N, shares_N, lots)
+        moves = np.concatenate([one_N[worth_N > 0] for one_N in (up_N - trade_N, down_N - trade_N)])
+        chosen = mending(gauge, book_N, moves * worth_N[stocks], stocks)
+        if not chosen:
             break
-        moves = np.concatenate([one_N - trade_N for one_N in neighbours(trade_N, shares_N, lots)])
-        stocks = np.tile(np.arange(len(trade_N)), 2)
-        _, after = breaching(problem, book_N, moves * worth_N[stocks], stocks)
-        best = int(np.argmin(after))
-        if after[best] >= breach - TOLERANCE:
-            break
-        trade_N[stocks[best]] += moves[best]
+        for move in chosen:
+            trade_N[stocks[move]] += moves[move]
         book_N = problem.held_N + trade_N * worth_N
     return shares_N + trade_N, problem.breaches(book_N, TOLERANCE)
 
@@ -71,29 +70,59 @@ def neighbours(trade_N: Whole, shares_N: Whole, lots: Lots) -> tuple[Whole, Whol
     return up_N, down_N
 
 
-def breaching(problem: Problem, book_N: Floats, moves_C: Floats, stocks_C: Whole) -> tuple[float, Floats]:
-    """(breach of the book, breach after each of C moves of one stock's weight by itself), in units of each limit, added up."""
-    C_MN = np.stack([band.row_N for band in problem.bands])
-    low_M, high_M, unit_M = (np.array([getattr(band, name) for band in problem.bands]) for name in ("low", "high", "unit"))
-    active_N = book_N - problem.index_N
-    joint_N, variance = problem.risk.times(active_N), problem.risk.variance(active_N)
-    own_N = np.einsum("nk,kl,nl->n", problem.risk.X_NK, problem.risk.F_KK, problem.risk.X_NK) + problem.risk.specific_N
-    excess_N = np.maximum(book_N - problem.high_N, problem.low_N - book_N)
-    names, traded = np.maximum(excess_N, 0).sum(), np.abs(book_N - problem.held_N)
+def mending(gauge: "Gauge", book_N: Floats, moves_C: Floats, stocks_C: Whole) -> list[int]:
+    """The move that lowers the breach most; where none does, the best pair whose first leg is among the LEGS least harmful; else nothing."""
+    breach, after_C = gauge(book_N, moves_C, stocks_C)
+    if breach <= TOLERANCE or not len(after_C):
+        return []
+    best = int(np.argmin(after_C))
+    if after_C[best] < breach - TOLERANCE:
+        return [best]
+    least, pair = breach - TOLERANCE, []
+    for first in np.argsort(after_C, kind="stable")[:LEGS].tolist():
+        moved_N = book_N.copy()
+        moved_N[stocks_C[first]] += moves_C[first]
+        then_C = np.where(stocks_C == stocks_C[first], np.inf, gauge(moved_N, moves_C, stocks_C)[1])
+        second = int(np.argmin(then_C))
+        if then_C[second] < least:
+            least, pair = float(then_C[second]), [first, second]
+    return pair
 
-    def of(value_MC: Floats, name_C: Floats, traded_C: Floats, variance_C: Floats) -> Floats:
-        beyond_MC = np.maximum(value_MC - high_M[:, None], low_M[:, None] - value_MC)
-        deviation_C = np.sqrt(np.maximum(variance_C, 0))
-        over_C = np.maximum(deviation_C / problem.tracking_error - 1, 0) + np.maximum(traded_C / problem.turnover - 1, 0)
-        return np.asarray((np.maximum(beyond_MC, 0) / unit_M[:, None]).sum(axis=0) + name_C / NAME + over_C)
 
-    value_M1, after_C = (C_MN @ book_N)[:, None], book_N[stocks_C] + moves_C
-    moved_C = np.maximum(np.maximum(after_C - problem.high_N[stocks_C], problem.low_N[stocks_C] - after_C), 0)
-    now = of(value_M1, np.array([names]), np.array([traded.sum() / 2]), np.array([variance]))
-    after = of(
-        value_M1 + C_MN[:, stocks_C] * moves_C,
-        names - np.maximum(excess_N[stocks_C], 0) + moved_C,
-        (traded.sum() - traded[stocks_C] + np.abs(after_C - problem.held_N[stocks_C])) / 2,
-        variance + 2 * moves_C * joint_N[stocks_C] + moves_C**2 * own_N[stocks_C],
-    )
-    return float(now[0]), after
+class Gauge:
+    """Measures how far a book is beyond its limits, and how far it would be after each of many moves of one stock."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.C_MN = np.stack([band.row_N / band.unit for band in problem.bands])
+        self.low_M1, self.high_M1 = (np.array([[getattr(band, end) / band.unit] for band in problem.bands]) for end in ("low", "high"))
+        X_NK, F_KK = problem.risk.X_NK, problem.risk.F_KK
+        self.own_N = ((X_NK @ F_KK) * X_NK).sum(axis=1) + problem.risk.specific_N
+
+    def __call__(self, book_N: Floats, moves_C: Floats, stocks_C: Whole) -> tuple[float, Floats]:
+        """(breach of the book, breach after each of C moves of the weight of one stock), in units of each limit, added up."""
+        problem = self.problem
+        active_N = book_N - problem.index_N
+        variance, joint_C = problem.risk.variance(active_N), problem.risk.times(active_N)[stocks_C]
+        names_N = self._name(book_N, problem.low_N, problem.high_N)
+        before_C, after_C = book_N[stocks_C], book_N[stocks_C] + moves_C
+        traded, held_C = problem.traded(book_N), problem.held_N[stocks_C]
+        value_M1 = (self.C_MN @ book_N)[:, None]
+        now = self._sum(value_M1, names_N.sum(keepdims=True), np.array([traded]), np.array([variance]))
+        after = self._sum(
+            value_M1 + self.C_MN[:, stocks_C] * moves_C,
+            names_N.sum() - names_N[stocks_C] + self._name(after_C, problem.low_N[stocks_C], problem.high_N[stocks_C]),
+            traded + (np.abs(after_C - held_C) - np.abs(before_C - held_C)) / 2,
+            variance + 2 * moves_C * joint_C + moves_C**2 * self.own_N[stocks_C],
+        )
+        return float(now[0]), after
+
+    @staticmethod
+    def _name(weights_N: Floats, low_N: Floats, high_N: Floats) -> Floats:
+        return np.asarray(np.maximum(np.maximum(weights_N - high_N, low_N - weights_N), 0.0) / NAME)
+
+    def _sum(self, value_MC: Floats, names_C: Floats, traded_C: Floats, variance_C: Floats) -> Floats:
+        beyond_C = np.maximum(np.maximum(value_MC - self.high_M1, self.low_M1 - value_MC), 0.0).sum(axis=0)
+        deviation_C = np.sqrt(np.maximum(variance_C, 0.0))
+        over_C = np.maximum(deviation_C / self.problem.tracking_error - 1, 0.0) + np.maximum(traded_C / self.problem.turnover - 1, 0.0)
+        return np.asarray(beyond_C + names_C + over_C)

@@ -107,9 +107,7 @@ def problem(
     return Problem(alpha_N, safe, index_N, held_N, *costs, low_N, high_N, bands, turnover, target, aversion), given
 
 
-def rows(
-    index_N: Floats, limits: Limits, styles: Mapping[str, Floats], group_N: NDArray[np.int64] | None, groups: Sequence[str]
-) -> list[Band]:
+def rows(index_N: Floats, limits: Limits, styles: Mapping[str, Floats], group_N: NDArray[np.int64] | None, groups: Sequence[str]) -> list[Band]:
     """The limits on sums of weights: what is invested, members, styles, industries that anyone is in."""
     ones_N, member_N = np.ones(len(index_N)), (index_N > 0).astype(np.float64)
     found = [Band("cash", "invested", ones_N, 1 - limits.cash_most, 1 - limits.cash, 0.01)]

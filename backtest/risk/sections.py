@@ -96,9 +96,7 @@ def explained(
 
 
 @njit(nogil=True)
-def _spell(
-    z_SDN: Floats, group_DN: NDArray[np.int64], d: int, n: int, groups: int, place: NDArray[np.int64], value: Floats
-) -> None:
+def _spell(z_SDN: Floats, group_DN: NDArray[np.int64], d: int, n: int, groups: int, place: NDArray[np.int64], value: Floats) -> None:
     """The factors that a stock is exposed to, and how much: the market, its industry, every style."""
     place[0], place[1] = 0, 1 + group_DN[d, n]
     for s in range(z_SDN.shape[0]):

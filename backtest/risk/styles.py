@@ -71,10 +71,10 @@ class StyleRisk:
         f_TK = self.f_DK[first : session + 1][:, used_K]
         f_TK = f_TK[np.isfinite(f_TK).all(axis=1)]
         if len(f_TK) <= self.settings.halflife:
-            raise KestrelError(f"The risk model knows {len(f_TK)} sessions, and needs {self.settings.halflife + 1}. Start later, or load more history.")
-        F_KK = covariance(
-            f_TK, halflife=self.settings.halflife, correlation_halflife=self.settings.correlation_halflife, lags=self.settings.lags
-        )
+            raise KestrelError(
+                f"The risk model knows {len(f_TK)} sessions, and needs {self.settings.halflife + 1}. Start later, or load more history."
+            )
+        F_KK = covariance(f_TK, halflife=self.settings.halflife, correlation_halflife=self.settings.correlation_halflife, lags=self.settings.lags)
         names = tuple(name for name, used in zip(self.factors, used_K, strict=True) if used)
         return Risk(names, X_NK, F_KK, self._specific(session, X_NK))
 
