@@ -76,10 +76,11 @@ def main() -> None:
     print(f"turnover a year {result.turnover_D.mean() * 243:.2f}, costs {sum(c.sum() for c in result.costs_D.values()) / result.nav_D.mean():.4f}")
     print(f"drawdown {max_drawdown(r_D):.4f}, names {result.holdings_D.mean():.0f}, cash {(result.cash_D / result.nav_D).mean():.4f}")
     print(enhancer.forecasts.select(pl.all().exclude("date")).describe().filter(pl.col("statistic").is_in(["mean", "min", "50%", "max"])))
-    relaxed = enhancer.relaxations.with_columns(pl.col("constraint").str.replace(":.*? after", ": after").alias("constraint"))
-    print(
-        relaxed.group_by("constraint").agg(pl.len(), pl.col("date").min().alias("first"), pl.col("given").max()).sort("len", descending=True).head(25)
-    )
+    stuck = pl.col("constraint").str.contains("names:")
+    named = pl.when(stuck).then(pl.lit("names that couldn't be traded")).otherwise(pl.col("constraint")).alias("constraint")
+    beyond = (pl.col("given") - pl.col("wanted")).abs().max().alias("most beyond")
+    relaxed = enhancer.relaxations.with_columns(named).group_by("constraint").agg(pl.len(), pl.col("date").n_unique().alias("evenings"), beyond)
+    print(relaxed.sort("len", "constraint", descending=[True, False]).head(25))
 
 
 if __name__ == "__main__":

@@ -72,11 +72,14 @@ def components(y_TN: Floats, observations: float, most: int) -> Floats:
     most = min(most, sessions - 1, stocks - 1)
     values, vectors = eigh(y_TN @ y_TN.T, subset_by_index=(sessions - most, sessions - 1))
     top_K, u_TK = values[::-1], vectors[:, ::-1]
-    # What is seen beside the spikes: noise of mean variance, spread by chance over min(N, T) eigenvalues.
-    noise = max((stocks - top_K.sum()) / (stocks - most), 1e-12)
     ratio = stocks / observations
-    edge = (1 + np.sqrt(ratio)) ** 2
-    seen_K = top_K[top_K / noise > edge] / noise
+    edge, count = (1 + np.sqrt(ratio)) ** 2, -1
+    found, noise = 0, 1.0
+    while found > count:  # the more are taken for spikes, the less is left as noise, and the more stand out of it
+        count = found
+        noise = max((stocks - float(top_K[:count].sum())) / (stocks - count), 1e-12)
+        found = int((top_K > edge * noise).sum())
+    seen_K = top_K[:count] / noise
     shifted_K = seen_K + 1 - ratio
     spike_K = (shifted_K + np.sqrt(shifted_K**2 - 4 * seen_K)) / 2
     cosine_K = (1 - ratio / (spike_K - 1) ** 2) / (1 + ratio / (spike_K - 1))

@@ -39,7 +39,15 @@ def by_scipy(problem: Problem) -> np.ndarray:
         value = -own.alpha_N @ book(x) + own.buy_N @ x[:stocks] + own.sell_N @ x[stocks:] + own.aversion / 2 * risk.variance(active_N)
         return float(value), np.concatenate([pull_N + own.buy_N, -pull_N + own.sell_N])
 
-    found = minimize(loss, np.zeros(2 * stocks), jac=True, bounds=[(0, 1)] * (2 * stocks), constraints=rules, method="SLSQP", options={"maxiter": 500, "ftol": 1e-12})
+    found = minimize(
+        loss,
+        np.zeros(2 * stocks),
+        jac=True,
+        bounds=[(0, 1)] * (2 * stocks),
+        constraints=rules,
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
     assert found.success, found.message
     return np.asarray(book(found.x))
 
