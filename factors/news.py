@@ -85,7 +85,10 @@ def event_results() -> Expr:
 
 @factor("news")
 def event_control() -> Expr:
-    """Flag of news of another owner, a leader who is gone or a reorganisation that failed, half-life 5 sessions.  High earns less.  (Warner et al. 1988)"""
+    """Flag of news of another owner, a leader who is gone or a reorganisation that failed, half-life 5 sessions.
+
+    High earns less.  (Warner, Watts and Wruck 1988)
+    """
     return flag("control", 5)
 
 

@@ -13,9 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.errors import KestrelError
+from data.events import TYPES
 from data.lake import Lake
 from data.progress import Track, silent
-from models.sentiment.distil import TONES, FilterSettings, lessons
+from models.sentiment.distil import TONES, FilterSettings, event_lessons, lessons
 from models.sentiment.evaluation import evaluation
 from models.sentiment.student.documents import document
 from models.sentiment.student.losses import DistilSettings, Floats, Targets, labelled, taught
@@ -72,18 +73,24 @@ def read_labelled(file: Path, columns: Columns, part: Part) -> tuple[list[str], 
     return texts, frame[columns.label].cast(pl.String).to_list()
 
 
-def distil_file(file: Path, columns: Columns, part: Part, folder: Path, *, kind: str, seed: int, track: Track = silent) -> list[dict[str, Any]]:
+def distil_file(
+    file: Path, columns: Columns, part: Part, folder: Path, *, kind: str, seed: int, events: bool = False, track: Track = silent
+) -> list[dict[str, Any]]:
     """Fit a student on a labelled file and save it; a row of what it learnt from.
 
-    Labels 0 … C - 1 in 2, 3 or 5 classes are tones from bad to good, which the lake's news can be scored by; others are plain classes.
+    Labels 0 … C - 1 in 2, 3 or 5 classes are tones from bad to good, which the lake's news can be scored by; others are plain classes,
+    or types of events (data/events.py), by which a student of tones tells events too.  Raises KestrelError for a label that is no event.
     """
     texts, labels = read_labelled(file, columns, part)
+    if events:
+        labels = _types(file, labels)
     numbers = all(label.lstrip("-").isdigit() for label in labels)
     classes = sorted(set(labels), key=int if numbers else str)
     tones = numbers and len(classes) in (2, 3, 5) and classes == [str(n) for n in range(len(classes))]
     places = {name: place for place, name in enumerate(classes)}
     targets = labelled(np.array([places[label] for label in labels]), len(classes))
-    about = {"classes": classes, "target": "tone" if tones else "class", "before": str(part.before or "")}
+    target = "event" if events else "tone" if tones else "class"
+    about = {"classes": classes, "target": target, "named": bool(columns.name), "before": str(part.before or "")}
     return _fitted(texts, targets, about, folder, kind=kind, seed=seed, track=track)
 
 
@@ -95,19 +102,26 @@ def distil_lake(
     *,
     kind: str,
     seed: int,
+    events: bool = False,
     sure: FilterSettings | None = None,
     loss: DistilSettings | None = None,
     track: Track = silent,
 ) -> list[dict[str, Any]]:
     """Fit a student on what the teachers answered about news published before a day, and save it; a row of what it learnt from.
 
-    Raises KestrelError where the lake has no such answers.
+    events: on the types of events that they told, instead of tones.  Raises KestrelError where the lake has no such answers.
     """
-    rows = _lessons(lake, teachers, sure).filter(pl.lit(value=True) if before is None else pl.col("published_at").dt.date() < before)
+    rows = _lessons(lake, teachers, sure, events=events).filter(pl.lit(value=True) if before is None else pl.col("published_at").dt.date() < before)
     if not rows.height:
-        raise KestrelError(f"The lake has no sure answer with probabilities by {', '.join(teachers)} about news before {before or 'today'}.")
-    about = {"classes": ["negative", "neutral", "positive"], "target": "tone", "before": str(before or ""), "teachers": list(teachers)}
-    targets = taught(rows.select(TONES).to_numpy(), loss)
+        what = "event told" if events else "sure answer with probabilities"
+        raise KestrelError(f"The lake has no {what} by {', '.join(teachers)} about news before {before or 'today'}.")
+    about = {"target": "event" if events else "tone", "named": True, "before": str(before or ""), "teachers": list(teachers)}
+    if events:
+        classes = sorted(set(rows["event"]))
+        targets = labelled(np.array([classes.index(event) for event in rows["event"]]), len(classes))
+    else:
+        classes, targets = ["negative", "neutral", "positive"], taught(rows.select(TONES).to_numpy(), loss)
+    about["classes"] = classes
     return _fitted(rows["text"].to_list(), targets, about, folder, kind=kind, seed=seed, track=track)
 
 
@@ -119,6 +133,8 @@ def evaluate_file(folder: Path, file: Path, columns: Columns, part: Part) -> lis
     student = load_student(folder)
     texts, labels = read_labelled(file, columns, part)
     classes = student.about["classes"]
+    if student.about["target"] == "event":
+        labels = _types(file, labels)
     strange = sorted(set(labels) - set(classes))
     if strange:
         raise KestrelError(f"{file} has labels {', '.join(strange[:5])}, which the student of {folder} doesn't know. It knows {', '.join(classes)}.")
@@ -150,13 +166,22 @@ def evaluate_lake(lake: Lake, folder: Path, teachers: Sequence[str], start: date
     ]
 
 
-def _lessons(lake: Lake, teachers: Sequence[str], sure: FilterSettings | None) -> pl.DataFrame:
-    """The lake's news as the teachers answered them."""
+def _types(file: Path, labels: Sequence[str]) -> list[str]:
+    """The labels of a file as types of events."""
+    strange = sorted(set(labels) - set(TYPES))
+    if strange:
+        raise KestrelError(f"{file} has labels {', '.join(strange[:5])}, which are no events. There are {', '.join(TYPES)}.")
+    return [TYPES[label] for label in labels]
+
+
+def _lessons(lake: Lake, teachers: Sequence[str], sure: FilterSettings | None, *, events: bool = False) -> pl.DataFrame:
+    """The lake's news as the teachers answered them: their tones, or the events that they told."""
     lacking = [name for name in ("news", "news_scores") if not lake.has(name)]
     if lacking:
         raise KestrelError(f"The lake has no {' and no '.join(lacking)}. Score its news first: kestrel sentiment score")
     scores = lake.read("news_scores").filter(pl.col("scorer").is_in(list(teachers)))
-    return lessons(lake.read("news"), scores, lake.read("names") if lake.has("names") else NOBODY, sure)
+    names = lake.read("names") if lake.has("names") else NOBODY
+    return event_lessons(lake.read("news"), scores, names) if events else lessons(lake.read("news"), scores, names, sure)
 
 
 def _fitted(texts: list[str], targets: Targets, about: dict[str, Any], folder: Path, *, kind: str, seed: int, track: Track) -> list[dict[str, Any]]:

@@ -224,13 +224,14 @@ def _write(lake: Lake, name: str, found: Sequence[tuple[News, Answer | Failure]]
             "score": answer.score,
             "tokens": answer.tokens,
             "cost": yuan(answer.cost),
+            "event": answer.event,
         }
         for piece, answer in found
         if isinstance(answer, Answer)
     ]
     if not rows:
         return
-    new = pl.DataFrame(rows)
+    new = pl.DataFrame(rows, schema_overrides={"event": pl.String})
     if lake.has("news_scores"):
         old = lake.read("news_scores").join(new, on=["id", "symbol", "scorer"], how="anti")
         new = pl.concat([old, new.select(old.columns)], how="vertical_relaxed")
@@ -239,4 +240,4 @@ def _write(lake: Lake, name: str, found: Sequence[tuple[News, Answer | Failure]]
 
 def _free(answer: Answer | Failure) -> Answer | Failure:
     """The answer of a piece that nobody had to be asked about."""
-    return Answer(answer.probabilities) if isinstance(answer, Answer) else answer
+    return answer.free if isinstance(answer, Answer) else answer

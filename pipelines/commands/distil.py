@@ -35,6 +35,7 @@ def source_options(function: Any) -> Any:
 @source_options
 @click.option("--kind", type=click.Choice(["linear", "encoder", "blend"]), default="linear", show_default=True, help="The student.")
 @click.option("--before", type=DAY, help="Learn from earlier days alone.")
+@click.option("--events", is_flag=True, help="Learn types of events (data/events.py) instead of tones.")
 @click.option("--alpha", type=float, default=0.7, show_default=True, help="Weight of the teacher against labels.")
 @click.option("--temperature", type=float, default=2.0, show_default=True, help="Temperature of the teacher.")
 @click.option("--entropy", type=float, default=0.9, show_default=True, help="The most a teacher's answer may have, 1 being an even guess.")
@@ -47,6 +48,7 @@ def distil_(shared: Context, folder: Path, file: Path | None, teachers: tuple[st
     \b
     Example:  kestrel sentiment distil students/titles --file titles.csv --text title --before 2019-01-01 --date date
               kestrel sentiment distil students/r1 --teacher openai-r1-7b --before 2024-01-01
+              kestrel sentiment distil students/events --events --file events.parquet --label event
     """
     from models.sentiment.distil import FilterSettings
     from models.sentiment.student.losses import DistilSettings
@@ -54,7 +56,7 @@ def distil_(shared: Context, folder: Path, file: Path | None, teachers: tuple[st
     from pipelines.distil import distil_file, distil_lake
 
     one_source(file, teachers)
-    kept = {"kind": options["kind"], "seed": options["seed"]}
+    kept = {name: options[name] for name in ("kind", "seed", "events")}
     if file is not None:
         rows = distil_file(file, *columns_and_part(options), folder, **kept, track=Bars())
     else:

@@ -130,9 +130,7 @@ DAYS = [day for day in (date(2021, 3, 1) + timedelta(days=n) for n in range(60))
 STOCKS = ["000001.SZ", "600000.SH"]
 MOMENTS = st.datetimes(datetime.combine(DAYS[0], time()), datetime.combine(DAYS[-1], time(23, 59, 59)))
 Item = tuple[datetime, int, float, str | None]
-ITEMS = st.lists(
-    st.tuples(MOMENTS, st.integers(0, 1), st.floats(-1, 1, allow_nan=False), st.sampled_from([*NAMES, None])), min_size=1, max_size=30
-)
+ITEMS = st.lists(st.tuples(MOMENTS, st.integers(0, 1), st.floats(-1, 1, allow_nan=False), st.sampled_from([*NAMES, None])), min_size=1, max_size=30)
 
 
 def news_values(items: list[Item]) -> dict[str, np.ndarray]:
