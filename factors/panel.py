@@ -122,8 +122,8 @@ def of_one_scorer(scores: pl.DataFrame, scorer: str | None = None) -> pl.DataFra
 def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, latency: timedelta) -> dict[str, Floats]:
     """News by the session at whose close they are known: how many, and of the scored ones how many, how good, how unlike, how many bad.
 
-    Where the scorer tells events, how many report one of each group, too.  A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.  So
-    do scored news.
+    Where the scorer tells events, how many report one of each group, too.  A stock without news counts 0 where the market has any that
+    session; where it has none, the feed is silent and nobody knows.  So do scored news, and news read for events.
     """
     pieces = known_sessions(news, axes, latency=latency)
     known = pieces.explode("symbols").rename({"symbols": "symbol"})

@@ -27,7 +27,7 @@ class Kind:
     keyed: bool = False
 
 
-# httpx, transformers and torch are imported by the scorers when they are made or asked, so this table costs nothing.
+# h11, transformers and torch are imported by the scorers when they are made or asked, so this table costs nothing.
 
 
 def _lexicon(settings: SentimentSettings, cache: Callable[[], Cache], around: Surroundings) -> Scorer:

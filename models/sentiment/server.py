@@ -14,9 +14,10 @@ import numpy as np
 from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, CapReached, key_of
-from models.sentiment.client import Fault, Line, NoSuchPath, Reply
+from models.sentiment.client import Fault, NoSuchPath, Reply
 from models.sentiment.defence import quarantine
 from models.sentiment.labels import LABELS, Calibration, Five, Unlabelled, from_draws, from_top, read_both, read_label, told_event
+from models.sentiment.line import Line
 from models.sentiment.opinions import Opinion, averaged, most_told, settled_name
 from models.sentiment.prices import prices
 from models.sentiment.prompts import CLOSE, CLOSING, FOLDER, OPEN, prompt
