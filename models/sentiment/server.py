@@ -211,7 +211,7 @@ class ServerScorer:
     async def _completed(self, line: Line, content: str, sample: int) -> Sample:
         """Think within the budget, then answer in a call of its own, and in another one tell the event where the prompt asks for it."""
         budget, replies = self.settings.thinking, []
-        text = opened(self.template, content)
+        text = start = opened(self.template, content)
         rules = thinking(Budget(budget.cap, budget.extensions), self.prompt.wait, len(self.prompt.wait.encode()))
         thought = Thought("", 0, 0)
         try:
@@ -224,7 +224,7 @@ class ServerScorer:
                 ask = rules.send(Piece(reply.text, reply.usage.output, reply.stopped))
         except StopIteration as done:
             thought = done.value
-        text = opened(self.template, content) + thought.text + CLOSING + self.prompt.answer
+        text = start + thought.text + CLOSING + self.prompt.answer
         answer = await self.runner.reply(line, self._call("answer", text, 1, sample))
         if not self.prompt.event:
             return Sample(thought, answer, (*replies, answer))
