@@ -59,7 +59,7 @@ def halves(predict: Callable[[list[str]], object], given: list[str]) -> Callable
 
 
 def to_factors(student: LinearStudent, rng: np.random.Generator) -> tuple[float, float]:
-    """(seconds, seconds of the processor) from the titles and bodies of 100,000 documents in Python to the factor table of 500 stocks and 250 sessions."""
+    """(seconds, of the processor) from titles and bodies of 100,000 documents in Python to the factor table of 500 stocks and 250 sessions."""
     days = [day for day in seed()["date"].to_list() if day >= date(2020, 1, 1)][:250]
     symbols = [f"{600000 + n}.SH" for n in range(500)]
     flat = dict.fromkeys(("open", "high", "low", "close", "pre_close", "raw_close", "adj"), 1.0) | {"volume": 100.0, "amount": 100.0}

@@ -124,7 +124,7 @@ class LocalScorer:
                 found.append(Failure(str(error)))
                 continue
             tokens, think = (sum(part[name] for part in parts) for name in ("tokens", "think"))
-            event = most_told([self._event(part["letters"]) for part in parts])
+            event = most_told([self._event(part.get("letters")) for part in parts])
             found.append(Opinion(averaged(probabilities), tuple(probabilities), False, parts[0]["thought"], think, tokens, event=event))
         return found
 

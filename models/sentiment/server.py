@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -259,7 +260,9 @@ class ServerScorer:
                 raise
             reply = await self.runner.reply(line, Call("chat", "chat", body, content, limit))
             self._learn("no logprobs")
-        letter = read_both(reply.text)[1] if self.prompt.event else None
+        letter = None
+        with suppress(Unlabelled):  # the label may be told by log-probabilities all the same
+            letter = self._read(reply)[1]
         return Sample(Thought(reply.thought, reply.usage.output, 0), reply, (reply,), self.prompt.letters.get(letter or ""))
 
     def _known(self, trait: str) -> bool:

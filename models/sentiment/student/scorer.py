@@ -14,8 +14,8 @@ from models.sentiment.student.documents import document
 from models.sentiment.student.student import Student, load_student
 
 # Which of the five LEVELS the classes of a head mean, by their number: the fewer, the plainer.
-SURE = 0.5  # labelled sets hold far more events than the daily news do, so that a bare majority isn't enough
 HEADS = {2: (0, 4), 3: (0, 2, 4), 5: (0, 1, 2, 3, 4)}
+SURE = 0.5  # labelled sets hold far more events than the daily news do, so the likeliest type must be likelier than not
 
 
 class StudentScorer:

@@ -67,6 +67,13 @@ def test_servers_without_completions_or_log_probabilities_tell_events_too(
     assert set(events) == {"rating_change"} if server else set(events) <= set(NAMES)
 
 
+def test_a_chat_that_tells_no_letter_keeps_its_score(stubs: ModuleType, scorer_of: Make, pieces: list[News]) -> None:
+    with stubs.Stub(lambda body, before: "no label") as stub:
+        found = scorer_of(stub, **PLAIN, server={"api": "chat"}, prompt="score-2").score(pieces[:1])[0]
+    assert isinstance(found, Answer)
+    assert found.event is None
+
+
 def test_equal_questions_are_asked_once_and_only_the_first_is_billed(stubs: ModuleType, scorer_of: Make) -> None:
     same = [News(str(place), "600000.SH", "公司", "净利润增长") for place in range(40)]
     with stubs.Stub() as stub:
