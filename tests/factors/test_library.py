@@ -56,6 +56,7 @@ def test_no_two_paragraphs_are_one() -> None:
 
 
 def _standard(ranks_SN: Floats) -> Floats:
-    """Ranks of each row with mean 0 and length 1."""
+    """Ranks of each row with mean 0 and length 1; 0 where all are equal."""
     centred = ranks_SN - np.nanmean(ranks_SN, axis=1, keepdims=True)
-    return centred / np.sqrt(np.nansum(centred**2, axis=1, keepdims=True))
+    length_S1 = np.sqrt(np.nansum(centred**2, axis=1, keepdims=True))
+    return np.divide(centred, length_S1, out=np.zeros_like(centred), where=length_S1 > 0)
