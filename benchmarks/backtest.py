@@ -165,7 +165,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['what']:40}", *(f"{key} {value:.4g}" if isinstance(value, float) else value for key, value in row.items() if key != "what"))
     facts = {"machine": platform.machine(), "python": platform.python_version(), "load": os.getloadavg()[0], "sessions": SESSIONS, "stocks": STOCKS}
-    results = Path(os.environ.get("KESTREL_RESULTS", Path(__file__).parent / "results"))
+    results = Path(__file__).parent / "results"
     (results / f"backtest-{date.today().isoformat()}.json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
 
 

@@ -28,7 +28,7 @@ def by_qlib(panel: dict[str, np.ndarray], threads: int) -> tuple[float, dict[str
     days = [date(2000, 1, 1) + timedelta(days=n) for n in range(sessions)]
     names = [f"SH{600000 + n}" for n in range(stocks)]
     with tempfile.TemporaryDirectory() as folder:
-        _qlib_files(Path(folder), panel, days, names)
+        qlib_files(Path(folder), panel, days, names)
         qlib.init(provider_uri=folder, region="cn", kernels=threads, expression_cache=None, dataset_cache=None, logging_level=40)
         loader = Alpha158DL()
         began = time.perf_counter()
@@ -39,7 +39,8 @@ def by_qlib(panel: dict[str, np.ndarray], threads: int) -> tuple[float, dict[str
     return seconds, {name: frame[name].to_numpy().reshape(sessions, stocks) for name in frame.columns}
 
 
-def _qlib_files(folder: Path, panel: dict[str, np.ndarray], days: list[date], names: list[str]) -> None:
+def qlib_files(folder: Path, panel: dict[str, np.ndarray], days: list[date], names: list[str]) -> None:
+    """Write a panel of FIELDS [D, N] as the binary files that Qlib reads."""
     for part in ("calendars", "instruments"):
         (folder / part).mkdir()
     (folder / "calendars" / "day.txt").write_text("\n".join(map(str, days)) + "\n")

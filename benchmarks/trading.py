@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from peers import FIELDS, _qlib_files
+from peers import FIELDS, qlib_files
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     index = pd.MultiIndex.from_product([pd.DatetimeIndex(days), names], names=["datetime", "instrument"])
     signal = pd.Series(panel["scores"].ravel(), index=index, name="score")
     with tempfile.TemporaryDirectory() as folder:
-        _qlib_files(Path(folder), {field: panel[field] for field in FIELDS}, days, names)
+        qlib_files(Path(folder), {field: panel[field] for field in FIELDS}, days, names)
         change = np.vstack([np.zeros((1, stocks)), panel["close"][1:] / panel["close"][:-1] - 1])
         for n, name in enumerate(names):
             for field, values in (("change", change[:, n]), ("factor", np.ones(sessions))):
@@ -39,8 +39,9 @@ def run(folder: str, signal: pd.Series, days: list[object], k: int) -> float:
     qlib.init(provider_uri=folder, region="cn", logging_level=40)
     strategy = TopkDropoutStrategy(signal=signal, topk=k, n_drop=5)
     exchange = {"limit_threshold": 0.095, "deal_price": "close", "open_cost": 0.0005, "close_cost": 0.0015, "min_cost": 5}
+    flat = pd.Series(0.0, index=pd.DatetimeIndex(days))
     began = time.perf_counter()
-    backtest_daily(str(days[1]), str(days[-2]), strategy=strategy, account=1e8, benchmark=None, exchange_kwargs=exchange)
+    backtest_daily(str(days[1]), str(days[-2]), strategy=strategy, account=1e8, benchmark=flat, exchange_kwargs=exchange)
     return time.perf_counter() - began
 
 

@@ -123,7 +123,8 @@ def _rest(found: Sweep, facts: Mapping[str, str], say: Words) -> list[Card]:
     html = table([name.replace("_", " ") for name in (*AXES, *COLUMNS)], rows, texts=0)
     cards.append(Card(say("Best ten"), say("by information ratio, after costs"), html=html, wide=True))
     if facts:
-        cards.append(Card(say("What was assumed"), "", html=table([], [[key, text] for key, text in facts.items()], words=True), wide=True))
+        told = [[say.known(key), text] for key, text in facts.items()]
+        cards.append(Card(say("What was assumed"), "", html=table([], told, words=True), wide=True))
     return cards
 
 
