@@ -83,7 +83,10 @@ class Enhancer:
 
     @property
     def relaxations(self) -> pl.DataFrame:
-        """Every limit that gave way: date (of the evening), constraint, wanted, given; 'after lots' where whole lots broke it."""
+        """Every limit that gave way: date (of the evening), constraint, wanted, given; 'after lots' where whole lots broke it.
+
+        'names' is by how much the limit of every name is widened; 'names:SYMBOL' is one that outgrew it and can't be traded.
+        """
         return pl.DataFrame(self._relaxed, schema=RELAXATIONS, orient="row")
 
     @property

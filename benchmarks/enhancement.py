@@ -15,6 +15,7 @@ import polars as pl
 
 from backtest.benchmark import BenchmarkSettings, returns
 from backtest.costs import CostSettings
+from backtest.covenant import breaches
 from backtest.enhancement import Enhancement, Enhancer, Outlook
 from backtest.market import Market
 from backtest.metrics import geometric_excess, max_drawdown, tracking_error
@@ -72,7 +73,10 @@ def main() -> None:
     for kind in ("total_return", "price"):
         b_D = returns(lake.read("index_bars"), result.dates, BenchmarkSettings(kind=kind))  # type: ignore[arg-type]
         print(f"{kind}: excess {geometric_excess(r_D, b_D):.4f} a year, tracking error {tracking_error(r_D, b_D):.4f}", end=", ")
-        print(f"days beyond 0.5 %: {int((np.abs(r_D - b_D) > 0.005).sum())} of {len(r_D)}, worst {np.abs(r_D - b_D).max():.4f}")
+        print(
+            f"worst day {np.abs(r_D - b_D).max():.4f}, covenant",
+            dict(breaches(r_D, b_D, result.dates)["promise"].value_counts().sort("promise").rows()),
+        )
     print(f"turnover a year {result.turnover_D.mean() * 243:.2f}, costs {sum(c.sum() for c in result.costs_D.values()) / result.nav_D.mean():.4f}")
     print(f"drawdown {max_drawdown(r_D):.4f}, names {result.holdings_D.mean():.0f}, cash {(result.cash_D / result.nav_D).mean():.4f}")
     print(enhancer.forecasts.select(pl.all().exclude("date")).describe().filter(pl.col("statistic").is_in(["mean", "min", "50%", "max"])))
