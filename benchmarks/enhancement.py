@@ -16,25 +16,15 @@ import polars as pl
 from backtest.benchmark import BenchmarkSettings, returns
 from backtest.costs import CostSettings
 from backtest.covenant import breaches
-from backtest.enhancement import Enhancement, Enhancer, Outlook
+from backtest.enhancement import Enhancement, Enhancer, Outlook, risk_model
 from backtest.market import Market
 from backtest.metrics import geometric_excess, max_drawdown, tracking_error
 from backtest.optimise.limits import Limits
-from backtest.risk.model import RiskModel
-from backtest.risk.statistical import StatisticalRisk
-from backtest.risk.styles import StyleRisk
 from backtest.simulation import SimulationSettings
 from backtest.targets import Targets, simulate_targets
-from benchmarks.pack import Ground, ground
+from benchmarks.pack import ground
 from data.lake import open_lake
 from data.panel import to_panel
-
-
-def risk_model(kind: str, here: Ground) -> RiskModel:
-    """The model of that name over the pack."""
-    if kind == "statistical":
-        return StatisticalRisk(here.returns_DN)
-    return StyleRisk(here.returns_DN, here.styles, here.cap_DN, here.member_DN, groups_DN=here.groups_DN, groups=here.groups, remarks=here.remarks)
 
 
 def main() -> None:
@@ -60,7 +50,7 @@ def main() -> None:
     outlook = Outlook(scores_DN, here.index_DN, here.styles, here.groups_DN, here.groups, here.remarks)
     costs = CostSettings()
     began = time.process_time()
-    enhancer = Enhancer(settings, outlook, risk_model(chosen.risk, here), market, costs=costs)
+    enhancer = Enhancer(settings, outlook, risk_model(settings, outlook, here.returns_DN, here.cap_DN, here.member_DN), market, costs=costs)
     built = time.process_time() - began
     result = simulate_targets(
         enhancer, market, costs=costs, settings=SimulationSettings(cash=chosen.cash), targets=Targets(band=1e-6), start=chosen.start, end=chosen.end
