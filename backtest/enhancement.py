@@ -18,8 +18,8 @@ from backtest.optimise.limits import Limits, Relaxation
 from backtest.optimise.lots import Lots, whole
 from backtest.optimise.problem import EMPTY, Problem, problem
 from backtest.risk.model import Risk, RiskModel
-from backtest.risk.statistical import StatisticalRiskSettings
-from backtest.risk.styles import StyleRiskSettings
+from backtest.risk.statistical import StatisticalRisk, StatisticalRiskSettings
+from backtest.risk.styles import StyleRisk, StyleRiskSettings
 from backtest.simulation import lots_DB
 from backtest.targets import Evening
 from data.panel import Floats
@@ -69,6 +69,22 @@ class Outlook:
     remarks: Sequence[str] = ()
 
 
+def risk_model(settings: Enhancement, outlook: Outlook, returns_DN: Floats, cap_DN: Floats, present_DN: NDArray[np.bool_]) -> RiskModel:
+    """The risk model that the settings name.  returns_DN: NaN where a stock didn't trade; present_DN: the stocks that make the factors."""
+    if settings.risk == "statistical":
+        return StatisticalRisk(returns_DN, settings=settings.statistical_risk)
+    return StyleRisk(
+        returns_DN,
+        outlook.styles,
+        cap_DN,
+        present_DN,
+        groups_DN=outlook.groups_DN,
+        groups=outlook.groups,
+        settings=settings.style_risk,
+        remarks=outlook.remarks,
+    )
+
+
 class Enhancer:
     """A weigher (see backtest.targets) that remembers what gave way, and what it forecast."""
 
@@ -83,7 +99,10 @@ class Enhancer:
 
     @property
     def relaxations(self) -> pl.DataFrame:
-        """Every limit that gave way: date (of the evening), constraint, wanted, given; 'after lots' where whole lots broke it."""
+        """Every limit that gave way: date (of the evening), constraint, wanted, given; 'after lots' where whole lots broke it.
+
+        'names' is by how much the limit of every name is widened; 'names:SYMBOL' is one that outgrew it and can't be traded.
+        """
         return pl.DataFrame(self._relaxed, schema=RELAXATIONS, orient="row")
 
     @property
@@ -122,6 +141,7 @@ class Enhancer:
         z_N = standardised(score_N[None], (member_N & np.isfinite(score_N))[None])[0]
         alpha_N = settings.ic * z_N * np.sqrt(risk.specific_N * settings.horizon / SESSIONS)
         times = SESSIONS / settings.horizon  # holding periods in a year
+        buy_N, sell_N = self._costs(d)
         groups_DN = self.outlook.groups_DN
         return problem(
             alpha_N * times,
@@ -129,7 +149,7 @@ class Enhancer:
             index_N,
             evening.weights_N,
             limits=settings.limits,
-            costs=tuple(settings.patience * times * cost_N for cost_N in self._costs(d)),
+            costs=(settings.patience * times * buy_N, settings.patience * times * sell_N),
             tradable_N=tradable_N,
             buyable_N=tradable_N & (member_N | np.isfinite(score_N)) & (evening.price_N > 0),
             styles={name: standardised(x_DN[d][None], member_N[None])[0] for name, x_DN in self.outlook.styles.items()},

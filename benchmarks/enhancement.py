@@ -15,25 +15,16 @@ import polars as pl
 
 from backtest.benchmark import BenchmarkSettings, returns
 from backtest.costs import CostSettings
-from backtest.enhancement import Enhancement, Enhancer, Outlook
+from backtest.covenant import breaches
+from backtest.enhancement import Enhancement, Enhancer, Outlook, risk_model
 from backtest.market import Market
 from backtest.metrics import geometric_excess, max_drawdown, tracking_error
 from backtest.optimise.limits import Limits
-from backtest.risk.model import RiskModel
-from backtest.risk.statistical import StatisticalRisk
-from backtest.risk.styles import StyleRisk
 from backtest.simulation import SimulationSettings
 from backtest.targets import Targets, simulate_targets
-from benchmarks.pack import Ground, ground
+from benchmarks.pack import ground
 from data.lake import open_lake
 from data.panel import to_panel
-
-
-def risk_model(kind: str, here: Ground) -> RiskModel:
-    """The model of that name over the pack."""
-    if kind == "statistical":
-        return StatisticalRisk(here.returns_DN)
-    return StyleRisk(here.returns_DN, here.styles, here.cap_DN, here.member_DN, groups_DN=here.groups_DN, groups=here.groups, remarks=here.remarks)
 
 
 def main() -> None:
@@ -59,7 +50,7 @@ def main() -> None:
     outlook = Outlook(scores_DN, here.index_DN, here.styles, here.groups_DN, here.groups, here.remarks)
     costs = CostSettings()
     began = time.process_time()
-    enhancer = Enhancer(settings, outlook, risk_model(chosen.risk, here), market, costs=costs)
+    enhancer = Enhancer(settings, outlook, risk_model(settings, outlook, here.returns_DN, here.cap_DN, here.member_DN), market, costs=costs)
     built = time.process_time() - began
     result = simulate_targets(
         enhancer, market, costs=costs, settings=SimulationSettings(cash=chosen.cash), targets=Targets(band=1e-6), start=chosen.start, end=chosen.end
@@ -72,7 +63,10 @@ def main() -> None:
     for kind in ("total_return", "price"):
         b_D = returns(lake.read("index_bars"), result.dates, BenchmarkSettings(kind=kind))  # type: ignore[arg-type]
         print(f"{kind}: excess {geometric_excess(r_D, b_D):.4f} a year, tracking error {tracking_error(r_D, b_D):.4f}", end=", ")
-        print(f"days beyond 0.5 %: {int((np.abs(r_D - b_D) > 0.005).sum())} of {len(r_D)}, worst {np.abs(r_D - b_D).max():.4f}")
+        print(
+            f"worst day {np.abs(r_D - b_D).max():.4f}, covenant",
+            dict(breaches(r_D, b_D, result.dates)["promise"].value_counts().sort("promise").rows()),
+        )
     print(f"turnover a year {result.turnover_D.mean() * 243:.2f}, costs {sum(c.sum() for c in result.costs_D.values()) / result.nav_D.mean():.4f}")
     print(f"drawdown {max_drawdown(r_D):.4f}, names {result.holdings_D.mean():.0f}, cash {(result.cash_D / result.nav_D).mean():.4f}")
     print(enhancer.forecasts.select(pl.all().exclude("date")).describe().filter(pl.col("statistic").is_in(["mean", "min", "50%", "max"])))

@@ -30,6 +30,8 @@ def decide(problem: Problem, ladder: tuple[Group, ...]) -> Decision:
     up in units of each limit, and the problem is solved again with what was given.  Where the solver comes to no answer, or nothing on
     the ladder helps, the book is left as it is, and that is recorded as the constraint 'solver' or 'ladder'.
     """
+    if problem.fixed_N.all():
+        return Decision(problem.held_N, (), problem, 0)
     try:
         found = solve(problem)
         if found is not None:

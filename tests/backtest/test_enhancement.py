@@ -10,12 +10,11 @@ import pytest
 
 from backtest.benchmark import BenchmarkSettings, returns
 from backtest.costs import FREE, CostSettings
-from backtest.enhancement import Enhancement, Enhancer, Outlook
+from backtest.enhancement import Enhancement, Enhancer, Outlook, risk_model
 from backtest.market import Market
 from backtest.metrics import tracking_error
 from backtest.optimise.limits import Limits
 from backtest.result import Result
-from backtest.risk.styles import StyleRisk
 from backtest.simulation import SimulationSettings
 from backtest.targets import Evening, Targets, simulate_targets
 from backtest.weights import index_weigher
@@ -54,8 +53,8 @@ def world(market_of: Callable[..., Market]) -> dict[str, Any]:
 def enhancer(world: dict[str, Any], **changes: Any) -> Enhancer:
     names = ["a", "b", "c", "d"]
     outlook = Outlook(world["scores"], world["index"], {"Style": world["style"]}, world["groups"], names, ["Industries are of 2026."])
-    risk = StyleRisk(world["returns"], {"Style": world["style"]}, world["caps"], world["member"], groups_DN=world["groups"], groups=names)
     settings = Enhancement(**({"limits": LIMITS, "every": 1, "ic": 0.1} | changes))
+    risk = risk_model(settings, outlook, world["returns"], world["caps"], world["member"])
     return Enhancer(settings, outlook, risk, world["market"], costs=CostSettings())
 
 
@@ -143,6 +142,13 @@ def test_the_calendar_says_when_to_look_again(world: dict[str, Any]) -> None:
     held = evening._replace(shares_N=np.full(STOCKS, 100))
     assert fund(held) is None  # session 131 trades, and 131 isn't a multiple of 5
     assert fund(evening) is not None
+
+
+def test_the_statistical_model_serves_as_well(world: dict[str, Any]) -> None:
+    fund = enhancer(world, risk="statistical")
+    weights = fund(cash_evening(world, BEGIN))
+    assert weights is not None
+    assert fund.forecasts["tracking_error"][0] <= LIMITS.tracking_error
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_two_stocks_of_equal_risk_split_the_alpha_as_by_hand(drawn: Drawn, wide:
     kept = solve(small._replace(tracking_error=0.01 * np.sqrt(2)))  # sqrt(2 s) x = 0.01 sqrt(2) at x = 0.05
     assert kept is not None
     assert kept.weights_N[0] == pytest.approx(0.55, abs=0.05 * 0.006)
-    costly = solve(small._replace(buy_N=np.full(2, 0.02), sell_N=np.full(2, 0.02)))  # a pair costs as much as it earns
+    costly = solve(small._replace(buy_N=np.full(2, 0.025), sell_N=np.full(2, 0.025)))  # a pair costs more than it earns
     assert costly is not None
     assert costly.weights_N == pytest.approx(half, abs=1e-6)
 
