@@ -10,6 +10,7 @@ import pytest
 
 from data import calendar
 from data.completion import completed
+from data.events import NAMES
 from data.mapping import Mapping
 from data.panel import Axes, Floats
 from data.validation import validated
@@ -204,7 +205,8 @@ def _news(days: list[date], rng: np.random.Generator) -> Tables:
     named = [sorted(rng.choice(SYMBOLS, 1 + (n % 3 == 0), replace=False).tolist()) for n in range(count)]
     news = pl.DataFrame({"id": [f"{n:04}" for n in range(count)], "published_at": moments, "symbols": named, "title": "a title"})
     scores = news.select("id", pl.col("symbols").alias("symbol")).explode("symbol").with_columns(scorer=pl.lit("plain"))
+    told = pl.Series("event", [NAMES[place % len(NAMES)] for place in range(scores.height)])
     return {
         "news": news.with_columns(pl.col("published_at").dt.convert_time_zone("Asia/Shanghai")),
-        "news_scores": scores.with_columns(pl.Series("score", rng.uniform(-1, 1, scores.height))),
+        "news_scores": scores.with_columns(pl.Series("score", rng.uniform(-1, 1, scores.height)), told),
     }
