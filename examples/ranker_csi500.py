@@ -254,14 +254,10 @@ def judged(part: Mapping[str, Any], config: Config) -> list[str]:
     )
     for rows in (by_model(part["years"], "year", main), by_model(named(part["regimes"]), "regime", main)):
         texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.4f}" for key, value in row.items()} for row in rows]))
-    named = {
-        row["model"]: {"scores": NAMES[row["model"]], **{key: f"{value:.2f}" for key, value in row.items() if key != "model"}}
-        for row in part["scores"]
-    }
-    texts += [
-        table(list(named.values())),
-        "autocorrelation and replaced: of ranks, and of the best 50, after 1 and 5 sessions; the rest are mean rank correlations.",
-    ]
+    texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.2f}" for key, value in row.items()} for row in part["scores"]]))
+    texts.append(
+        "Autocorrelation of the scores' ranks, and new ones among the best 50, after 1 and 5 sessions; then mean rank correlations with styles."
+    )
     accounts = [
         {"account": NAMES[row["model"]], **spread(row, ACCOUNT), "deflated Sharpe": f"{row['deflated_sharpe']:.2f}"} for row in part["accounts"]
     ]
