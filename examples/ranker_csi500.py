@@ -87,11 +87,10 @@ def main() -> None:
     configs |= {name: variant(configs["split"], model, settings) for name, (model, settings) in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
-    counted = {name: count(config, folders[name]) for name, config in configs.items()}
-    found: dict[str, Any] = {"evaluations": max(counted.values())}
+    found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
     for name in ("walk", "split"):
-        found[name] = {"results": read_json(folders[name] / DONE), **verdict(lake, configs[name], folders[name])}
-        found[name]["accounts"] = accounts(lake, configs[name], folders[name], tries=found["evaluations"])
+        of = lake, configs[name], folders[name]
+        found[name] = {"results": read_json(folders[name] / DONE), **verdict(*of), "accounts": accounts(*of, tries=found["evaluations"])}
     found["ablations"] = ablations(configs, folders)
     found["trees"] = best_trees(folders["split"], configs["split"].train.horizon)
     found["experts"] = experts(lake, configs["split"], folders["split"])
