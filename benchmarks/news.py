@@ -20,7 +20,7 @@ import polars as pl
 from data.panel import Axes
 from data.simulator import SimulationSettings, simulate
 from data.simulator.oracle import coefficients, recovered, standard_error
-from factors.build import build
+from factors.build import frames
 from factors.panel import build_panel, known_sessions
 from factors.registry import select
 from models.sentiment.distil import TONES, WalkSettings, lessons, walk_forward
@@ -98,7 +98,7 @@ def simulated(stocks: int, years: int, seed: int) -> list[dict[str, Any]]:
     read = pieces.select("id", "symbol", pl.lit("student").alias("scorer"), pl.Series("score", p_NC[:, 2] - p_NC[:, 0]))
     found = []
     for scorer, scores in (("student", read), ("teacher", tables["news_scores"])):
-        built = build(select(FACTORS), build_panel({**tables, "news_scores": scores})).filter(pl.col("date") >= half)
+        built = pl.concat(frames(select(FACTORS), build_panel({**tables, "news_scores": scores}))).filter(pl.col("date") >= half)
         long = built.unpivot(FACTORS, index=["date", "symbol"], variable_name="model", value_name="score").drop_nulls()
         planted = market.oracle.select("date", "symbol", pl.lit("planted news").alias("model"), pl.col("news").alias("score"))
         parts = [long, planted.filter(pl.col("date") >= half)] if scorer == "student" else [long]

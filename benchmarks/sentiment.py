@@ -122,11 +122,14 @@ def floor(data: Labelled) -> tuple[NDArray[np.float64], float]:
     held = train[np.arange(len(train)) % 5 == 4]
     rest = np.setdiff1d(train, held)
 
+    # The problem is convex: a fit that begins where the one before ended comes to the same place in fewer steps.
+    model = LogisticRegression(max_iter=100, tol=1e-3, warm_start=True)
+
     def fitted(rows: NDArray[np.int64], c: float) -> Any:
-        return LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(x[rows], data.labels[rows])
+        return model.set_params(C=c).fit(x[rows], data.labels[rows])
 
     best = max((1.0, 10.0, 30.0) if data.classes <= 3 else (10.0, 30.0), key=lambda c: fitted(rest, c).score(x[held], data.labels[held]))
-    model = fitted(train, best)
+    fitted(train, best)
     p_NC = np.zeros((int(data.test.sum()), data.classes))
     p_NC[:, model.classes_] = model.predict_proba(x[data.test])
     return p_NC, best

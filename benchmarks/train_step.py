@@ -50,6 +50,8 @@ class Ranker:
     film: bool = True
     chained: bool = True
     dropout: float = 0.0  # so that two paths can be compared
+    points: int = 0
+    learns_routes: bool = True
 
 
 @dataclass
@@ -89,7 +91,7 @@ def batch(shape: Shape, device: str, dtype: torch.dtype) -> Batch:
 
 def forward(net: Network, seen: Batch) -> Tensor:
     """The loss as the training weighs it."""
-    p_SNH = net.over_panel(seen.x_QF, seen.row_SNT, seen.m_SM).score_SNH.float()
+    p_SNH = net(seen.x_QF, seen.row_SNT, seen.m_SM).score_SNH.float()
     parts = 0.6 * disagreement(p_SNH, seen.y_SNH, seen.known_SNH) + 0.2 * squares(p_SNH, seen.y_SNH, seen.known_SNH)
     return (parts + 0.2 * wrong_pairs(p_SNH, seen.y_SNH, seen.known_SNH, seen.shifts)).mean()
 

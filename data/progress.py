@@ -33,6 +33,14 @@ class Counted(Sequence[T]):
         raise TypeError("a stream has no places")
 
 
+class Sized(Counted[T]):
+    """Items that are not equally much work: sizes of each, in `unit`s, so that a bar can tell the speed."""
+
+    def __init__(self, items: Sequence[T], sizes: Sequence[int], unit: str) -> None:
+        super().__init__(items, len(items))
+        self.sizes, self.unit = sizes, unit
+
+
 def silent(items: Sequence[T], label: str) -> Iterator[T]:
     """Track nothing; the default wherever a `track` is taken."""
     del label

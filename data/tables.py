@@ -7,7 +7,9 @@ A column marked `nullable` may be absent in a source; a lake without it lists wh
 
 import dataframely as dy
 
-SCHEMA_VERSION = 3
+from data.events import NAMES
+
+SCHEMA_VERSION = 4
 
 
 class Calendar(dy.Schema):
@@ -176,7 +178,7 @@ class News(dy.Schema):
 
 
 class NewsScores(dy.Schema):
-    """What a scorer read in a piece of news about a stock: probabilities and their balance in [-1, 1]."""
+    """What a scorer read in a piece of news about a stock: probabilities, their balance in [-1, 1], and the type of event (data/events.py)."""
 
     id = dy.String(primary_key=True)
     symbol = dy.String(primary_key=True)
@@ -187,6 +189,7 @@ class NewsScores(dy.Schema):
     score = dy.Float64()
     tokens = dy.Int64(nullable=True)
     cost = dy.Float64(nullable=True)  # CNY
+    event = dy.String(nullable=True, check=lambda event: event.is_in(NAMES))  # null: the scorer tells no events
 
 
 class Scores(dy.Schema):

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from backtest.luck import expected_best, probabilistic_sharpe, ratio
 from data.lake import Lake, open_lake
 from models.ranker.model import Ranker
 from models.registry import load
-from models.verdict import deflated_sharpe, thirds
+from models.verdict import thirds
 from pipelines.charts import bars, heat
 from pipelines.compare import by_model, named
 from pipelines.config import Config, parse
@@ -58,11 +59,10 @@ TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 # Qlib's split: one fit, which is the walk's second.
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "no market gate": ("ranker", {"gate": 0.0}),
+    "no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}),
     "no attention across stocks": ("ranker", {"cross_layers": 0}),
     "a random router": ("ranker", {"router": "random"}),
-    "dense, of equal total weights": ("ranker_dense", {"expert_width": 288}),
-    "heads independent of each other": ("ranker", {"chained": False}),
+    "dense, of equal total weights": ("ranker_dense", {"expert_width": 576}),
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}
 ACCOUNT = {
@@ -151,8 +151,8 @@ def accounts(lake: Lake, config: Config, folder: Path, *, tries: int) -> list[Ro
     for row in rows:
         days = pl.read_parquet(traded / row["model"] / "nav.parquet")
         gaps[row["model"]] = (days["return"] - days["benchmark_return"]).to_numpy()
-    spread = float(np.std([gap.mean() / gap.std(ddof=1) for gap in gaps.values()], ddof=1)) if len(gaps) > 1 else float("nan")
-    return [{**row, "deflated_sharpe": deflated_sharpe(gaps[row["model"]], tries=tries, spread=spread)} for row in rows]
+    hurdle = expected_best(float(np.std([ratio(gap_D) for gap_D in gaps.values()], ddof=1)), tries)
+    return [{**row, "deflated_sharpe": probabilistic_sharpe(gaps[row["model"]], hurdle)} for row in rows]
 
 
 def ablations(configs: Mapping[str, Config], folders: Mapping[str, Path]) -> list[Row]:

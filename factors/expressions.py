@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from data.errors import KestrelError
+from data.events import GROUPS
 
 # How a column moves when a stock's prices are multiplied by c and its share counts divided by it: by c to this power.
 # Adjusted prices are only known up to such a constant, which a later dividend or split decides.
@@ -41,6 +42,8 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "news_squares": ("news_scores", FREE),  # sum of the squares of their scores
     "news_negative": ("news_scores", FREE),  # how many of them are bad
     "news_tone": ("news_scores", FREE),  # their mean score; null where there are none
+    # items that report an event of a group (data/events.py), 0 where the stock has none
+    **{f"news_{group}": ("news_scores.event", FREE) for group in GROUPS},
     "index_close": ("index_bars", FREE),
     # of the newest report known, CNY: the last four quarters, the newest quarter, and both a year before (factors/statements.py)
     **{

@@ -1,10 +1,10 @@
-"""News: tone of a stock's news, how it surprises, how much it disagrees, how bad and how much of it there is.
+"""News: tone of a stock's news, how it surprises, how much it disagrees, how bad and how much of it there is, and what events it reports.
 
-Sessions in which no stock has news are skipped: there the feed is silent.
+Half-lives were set beforehand and are fitted to nothing.  Sessions in which no stock has news are skipped: there the feed is silent.
 """
 
 from factors.expressions import Expr, column, constant
-from factors.operators import decay, delay, ema, log, maximum, root, ts_sum, where
+from factors.operators import decay, delay, ema, fill, log, maximum, power, root, ts_argmax, ts_sum, where
 from factors.registry import factor
 
 PRIOR = 2.0  # neutral items that every stock is taken to have: one piece alone moves the level by a third of its score
@@ -19,6 +19,13 @@ def level(span: int) -> Expr:
 def tone(n: int) -> Expr:
     """Mean score of the items of n sessions; null without any."""
     return ts_sum(column("news_sum"), n, least=1) / ts_sum(column("news_weight"), n, least=1)
+
+
+def flag(group: str, half_life: int) -> Expr:
+    """1 on the session of an event of the group, halved every half-life since the latest one, 0 after four; null where the feed is silent so long."""
+    items, reach = column(f"news_{group}"), 4 * half_life
+    age = ts_argmax(where(items > 0, constant(1.0)), reach, least=1)
+    return where(ts_sum(items, reach, least=1) > -1, fill(power(constant(0.5), age / half_life), 0.0))
 
 
 @factor("news")
@@ -68,3 +75,33 @@ def news_attention() -> Expr:
     (Barber and Odean 2008)
     """
     return log(1 + ts_sum(column("news_count"), 5))
+
+
+@factor("news")
+def event_results() -> Expr:
+    """Flag of news of worse results or another rating, half-life 3 sessions.  High earns less.  (Bernard and Thomas 1989)"""
+    return flag("results", 3)
+
+
+@factor("news")
+def event_control() -> Expr:
+    """Flag of news of another owner, a leader who is gone or a reorganisation that failed, half-life 5 sessions.
+
+    High earns less.  (Warner, Watts and Wruck 1988)
+    """
+    return flag("control", 5)
+
+
+@factor("news")
+def event_conduct() -> Expr:
+    """Flag of news of false disclosure, forbidden trades, false accounts or another offence, half-life 10 sessions.
+
+    High earns less.  (Karpoff, Lee and Martin 2008)
+    """
+    return flag("conduct", 10)
+
+
+@factor("news")
+def event_distress() -> Expr:
+    """Flag of news of money at risk, illegal fund-raising or a product in trouble, half-life 10 sessions.  High earns less.  (Tetlock 2007)"""
+    return flag("distress", 10)

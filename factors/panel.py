@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from data.errors import KestrelError
+from data.events import EVENTS, GROUPS
 from data.members import industries_panel
 from data.panel import Axes, Floats, to_panel, to_panels
 from data.publication import sessions_known
@@ -121,8 +122,8 @@ def of_one_scorer(scores: pl.DataFrame, scorer: str | None = None) -> pl.DataFra
 def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, latency: timedelta) -> dict[str, Floats]:
     """News by the session at whose close they are known: how many, and of the scored ones how many, how good, how unlike, how many bad.
 
-    A stock without news counts 0 where the market has any that session; where it has none, the feed is silent and nobody knows.  So
-    do scored news.
+    Where the scorer tells events, how many report one of each group, too.  A stock without news counts 0 where the market has any that
+    session; where it has none, the feed is silent and nobody knows.  So do scored news, and news read for events.
     """
     pieces = known_sessions(news, axes, latency=latency)
     known = pieces.explode("symbols").rename({"symbols": "symbol"})
@@ -136,7 +137,18 @@ def _from_news(news: pl.DataFrame, scores: pl.DataFrame | None, axes: Axes, late
         columns |= {name: values + silent_D1 for name, values in added.items()}
         with np.errstate(invalid="ignore"):
             columns["news_tone"] = added["news_sum"] / added["news_weight"]
+        if "event" in scores.columns and scores["event"].is_not_null().any():
+            columns |= _events(pieces, known, scores.filter(pl.col("event").is_not_null()), axes)
     return columns
+
+
+def _events(pieces: pl.DataFrame, known: pl.DataFrame, scores: pl.DataFrame, axes: Axes) -> dict[str, Floats]:
+    """Items that report an event of each group; null in sessions without a piece that was read for events."""
+    read = known.join(scores.select("id", "symbol", "event"), on=["id", "symbol"])
+    groups = read["event"].replace_strict({name: event.group for name, event in EVENTS.items()}, default=None, return_dtype=pl.String)
+    silent_D1 = _silent(pieces.join(scores, on="id", how="semi"), axes)
+    ones = {group: read.filter(groups == group) for group in GROUPS}
+    return {f"news_{group}": _added(rows, np.ones(rows.height), axes) + silent_D1 for group, rows in ones.items()}
 
 
 def _silent(pieces: pl.DataFrame, axes: Axes) -> Floats:

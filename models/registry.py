@@ -38,6 +38,10 @@ KINDS: dict[str, Kind] = {
     "lightgbm_rank": Kind(Trees, TreeSettings(label="rank_gauss")),
     "lambdarank": Kind(Trees, TreeSettings(label="grades")),
     "ranker": Kind(Ranker, RankerSettings()),
+    "ranker_dense": Kind(Ranker, RankerSettings(body="ranker_dense", experts=0, expert_width=96)),  # as many active weights as the ranker's experts
+    "transformer": Kind(Ranker, RankerSettings(body="transformer", time_heads=4, time_inner=64)),
+    "gru": Kind(Ranker, RankerSettings(body="gru")),
+    "mlp": Kind(Ranker, RankerSettings(body="mlp", lookback=1, width=64, layers=2, rate=1e-3)),
     "five_factors": Kind(FiveFactors, FiveFactorsSettings()),
     "blend": Kind(Blend, BlendSettings()),
 }

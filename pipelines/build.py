@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from data import members, publication, reports
+from data import events, members, publication, reports
 from data import panel as data_panel
 from data.errors import KestrelError
 from data.history import first_difference
@@ -27,8 +27,8 @@ from pipelines.config import Config
 from pipelines.scale import ScaleSettings, spread
 
 MAKERS = (
-    *(members, data_panel, publication, reports, panel_file, statements, build, compute, program, machine, folds, elementwise, kernels, sections),
-    *(tiles, windows, quantiles, slabs),
+    *(events, members, data_panel, publication, reports, panel_file, statements, build, compute, program, machine, folds, elementwise, kernels),
+    *(sections, tiles, windows, quantiles, slabs),
 )
 FACT = "factors"  # the lake's fact that holds the State of its factor table
 

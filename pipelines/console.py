@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from data.progress import Sized
+
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
@@ -36,10 +38,13 @@ class Bars:
     def _drawn(self, items: Sequence[T], label: str) -> Iterator[T]:
         if not self.progress.live.is_started:
             self.progress.start()
-        task = self.progress.add_task(label, total=len(items))
+        task, began, done = self.progress.add_task(label, total=len(items)), time.monotonic(), 0
         try:
-            for item in items:
+            for place, item in enumerate(items):
                 yield item
+                if isinstance(items, Sized):
+                    done += items.sizes[place]
+                    self.progress.update(task, description=f"{label}, {done / (time.monotonic() - began):,.0f} {items.unit}/s")
                 self.progress.advance(task)
         finally:
             self.progress.remove_task(task)
@@ -51,7 +56,8 @@ class Bars:
         yield from items
         spent = time.monotonic() - began
         if spent > self.QUIET:
-            stderr.print(f"{label}: {len(items)} in {spent:.0f} s", markup=False)
+            speed = f", {sum(items.sizes) / spent:,.0f} {items.unit}/s" if isinstance(items, Sized) else ""
+            stderr.print(f"{label}: {len(items)} in {spent:.0f} s{speed}", markup=False)
 
 
 def show(rows: Sequence[Row], *, title: str = "", as_json: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Distil and evaluate: labelled files or a teacher's scores in the lake become a student's folder, and a student's figures a table."""
+"""Distil: labelled files or a teacher's scores in the lake become a student's folder."""
 
 import hashlib
 import time
@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from data.errors import KestrelError
+from data.events import TYPES
 from data.lake import Lake
 from data.progress import Track, silent
-from models.sentiment.distil import TONES, FilterSettings, lessons
-from models.sentiment.evaluation import evaluation
+from models.sentiment.distil import TONES, FilterSettings, event_lessons, lessons
 from models.sentiment.student.documents import document
-from models.sentiment.student.losses import DistilSettings, Floats, Targets, labelled, taught
-from models.sentiment.student.student import KINDS, Student, load_student
+from models.sentiment.student.losses import DistilSettings, Targets, labelled, taught
+from models.sentiment.student.scorer import HEADS
+from models.sentiment.student.student import KINDS, Student
 
 NOBODY = pl.DataFrame(schema={"symbol": pl.String, "start": pl.Date, "name": pl.String})
 
@@ -43,8 +43,22 @@ class Part:
     held_out: bool | None = None  # None: both
 
 
-def read_labelled(file: Path, columns: Columns, part: Part) -> tuple[list[str], list[str]]:
-    """(texts as students read them, labels as text) of a CSV or Parquet file, without repeated texts, in the order of the dates if there are any.
+@dataclass(frozen=True)
+class Labelled:
+    """Texts of a file as they are, the concerned companies' names ('' where there is none), and labels as text."""
+
+    texts: list[str]
+    names: list[str]
+    labels: list[str]
+
+    @property
+    def documents(self) -> list[str]:
+        """The texts as students read them."""
+        return [document(text, name=name) for text, name in zip(self.texts, self.names, strict=True)]
+
+
+def read_labelled(file: Path, columns: Columns, part: Part) -> Labelled:
+    """The labelled texts of a CSV or Parquet file, without repeated ones, in the order of the dates if there are any.
 
     Raises KestrelError for a file or column that isn't there, for a span of dates without a date column, and where nothing is left.
     """
@@ -68,23 +82,27 @@ def read_labelled(file: Path, columns: Columns, part: Part) -> tuple[list[str], 
     if not frame.height:
         raise KestrelError(f"{file} has no labelled text in the part asked for.")
     names = frame[columns.name].fill_null("").to_list() if columns.name else [""] * frame.height
-    texts = [document(text, name=name) for text, name in zip(frame[columns.text], names, strict=True)]
-    return texts, frame[columns.label].cast(pl.String).to_list()
+    return Labelled(frame[columns.text].to_list(), names, frame[columns.label].cast(pl.String).to_list())
 
 
-def distil_file(file: Path, columns: Columns, part: Part, folder: Path, *, kind: str, seed: int, track: Track = silent) -> list[dict[str, Any]]:
+def distil_file(
+    file: Path, columns: Columns, part: Part, folder: Path, *, kind: str, seed: int, events: bool = False, track: Track = silent
+) -> list[dict[str, Any]]:
     """Fit a student on a labelled file and save it; a row of what it learnt from.
 
-    Labels 0 … C - 1 in 2, 3 or 5 classes are tones from bad to good, which the lake's news can be scored by; others are plain classes.
+    Labels 0 … C - 1 in 2, 3 or 5 classes are tones from bad to good, which the lake's news can be scored by; others are plain classes,
+    or types of events (data/events.py), by which a student of tones tells events too.  Raises KestrelError for a label that is no event.
     """
-    texts, labels = read_labelled(file, columns, part)
+    found = read_labelled(file, columns, part)
+    labels = types_of(file, found.labels) if events else found.labels
     numbers = all(label.lstrip("-").isdigit() for label in labels)
     classes = sorted(set(labels), key=int if numbers else str)
-    tones = numbers and len(classes) in (2, 3, 5) and classes == [str(n) for n in range(len(classes))]
+    tones = numbers and len(classes) in HEADS and classes == [str(n) for n in range(len(classes))]
     places = {name: place for place, name in enumerate(classes)}
     targets = labelled(np.array([places[label] for label in labels]), len(classes))
-    about = {"classes": classes, "target": "tone" if tones else "class", "before": str(part.before or "")}
-    return _fitted(texts, targets, about, folder, kind=kind, seed=seed, track=track)
+    target = "event" if events else "tone" if tones else "class"
+    about = {"classes": classes, "target": target, "named": bool(columns.name), "before": str(part.before or "")}
+    return _fitted(found.documents, targets, about, folder, kind=kind, seed=seed, track=track)
 
 
 def distil_lake(
@@ -95,68 +113,47 @@ def distil_lake(
     *,
     kind: str,
     seed: int,
+    events: bool = False,
     sure: FilterSettings | None = None,
     loss: DistilSettings | None = None,
     track: Track = silent,
 ) -> list[dict[str, Any]]:
     """Fit a student on what the teachers answered about news published before a day, and save it; a row of what it learnt from.
 
-    Raises KestrelError where the lake has no such answers.
+    events: on the types of events that they told, instead of tones.  Raises KestrelError where the lake has no such answers.
     """
-    rows = _lessons(lake, teachers, sure).filter(pl.lit(value=True) if before is None else pl.col("published_at").dt.date() < before)
+    rows = taught_news(lake, teachers, sure, events=events).filter(
+        pl.lit(value=True) if before is None else pl.col("published_at").dt.date() < before
+    )
     if not rows.height:
-        raise KestrelError(f"The lake has no sure answer with probabilities by {', '.join(teachers)} about news before {before or 'today'}.")
-    about = {"classes": ["negative", "neutral", "positive"], "target": "tone", "before": str(before or ""), "teachers": list(teachers)}
-    targets = taught(rows.select(TONES).to_numpy(), loss)
+        what = "event told" if events else "sure answer with probabilities"
+        raise KestrelError(f"The lake has no {what} by {', '.join(teachers)} about news before {before or 'today'}.")
+    about = {"target": "event" if events else "tone", "named": True, "before": str(before or ""), "teachers": list(teachers)}
+    if events:
+        classes = sorted(set(rows["event"]))
+        targets = labelled(np.array([classes.index(event) for event in rows["event"]]), len(classes))
+    else:
+        classes, targets = ["negative", "neutral", "positive"], taught(rows.select(TONES).to_numpy(), loss)
+    about["classes"] = classes
     return _fitted(rows["text"].to_list(), targets, about, folder, kind=kind, seed=seed, track=track)
 
 
-def evaluate_file(folder: Path, file: Path, columns: Columns, part: Part) -> list[dict[str, Any]]:
-    """A row a figure of a student on a labelled file: value and 95 % interval; and its speed.
-
-    Raises KestrelError for a label that the student doesn't know.
-    """
-    student = load_student(folder)
-    texts, labels = read_labelled(file, columns, part)
-    classes = student.about["classes"]
-    strange = sorted(set(labels) - set(classes))
+def types_of(file: Path, labels: Sequence[str]) -> list[str]:
+    """The labels of a file as types of events."""
+    strange = sorted(set(labels) - set(TYPES))
     if strange:
-        raise KestrelError(f"{file} has labels {', '.join(strange[:5])}, which the student of {folder} doesn't know. It knows {', '.join(classes)}.")
-    p_NC, spent = _timed(student, texts)
-    found = evaluation(p_NC, np.array([classes.index(label) for label in labels]))
-    rows = [{"figure": name, "value": one.value, "low": one.low, "high": one.high} for name, one in found.items()]
-    return [{"figure": "texts", "value": len(texts)}, *rows, {"figure": "texts a second", "value": len(texts) / spent}]
+        raise KestrelError(f"{file} has labels {', '.join(strange[:5])}, which are no events. There are {', '.join(TYPES)}.")
+    return [TYPES[label] for label in labels]
 
 
-def evaluate_lake(lake: Lake, folder: Path, teachers: Sequence[str], start: date | None) -> list[dict[str, Any]]:
-    """A row a figure of how a student agrees with its teachers on news published from a day on; and its speed."""
-    student = load_student(folder)
-    rows = _lessons(lake, teachers, FilterSettings(entropy=1, agreement=0))
-    rows = rows.filter(pl.lit(value=True) if start is None else pl.col("published_at").dt.date() >= start)
-    if not rows.height or len(student.about["classes"]) != len(TONES):
-        raise KestrelError(
-            f"Nothing to compare: {rows.height} answers of {', '.join(teachers)}, {len(student.about['classes'])} classes of the student."
-        )
-    p_NC, spent = _timed(student, rows["text"].to_list())
-    teacher_NC = rows.select(TONES).to_numpy()
-    found = evaluation(p_NC, teacher_NC.argmax(axis=1))
-    tone = np.corrcoef(p_NC[:, 2] - p_NC[:, 0], teacher_NC[:, 2] - teacher_NC[:, 0])[0, 1]
-    agreement = found["accuracy"]
-    return [
-        {"figure": "texts", "value": rows.height},
-        {"figure": "same tone as the teacher", "value": agreement.value, "low": agreement.low, "high": agreement.high},
-        {"figure": "correlation of tones", "value": float(tone)},
-        {"figure": "texts a second", "value": rows.height / spent},
-    ]
-
-
-def _lessons(lake: Lake, teachers: Sequence[str], sure: FilterSettings | None) -> pl.DataFrame:
-    """The lake's news as the teachers answered them."""
+def taught_news(lake: Lake, teachers: Sequence[str], sure: FilterSettings | None, *, events: bool = False) -> pl.DataFrame:
+    """The lake's news as the teachers answered them: their tones, or the events that they told."""
     lacking = [name for name in ("news", "news_scores") if not lake.has(name)]
     if lacking:
         raise KestrelError(f"The lake has no {' and no '.join(lacking)}. Score its news first: kestrel sentiment score")
     scores = lake.read("news_scores").filter(pl.col("scorer").is_in(list(teachers)))
-    return lessons(lake.read("news"), scores, lake.read("names") if lake.has("names") else NOBODY, sure)
+    names = lake.read("names") if lake.has("names") else NOBODY
+    return event_lessons(lake.read("news"), scores, names) if events else lessons(lake.read("news"), scores, names, sure)
 
 
 def _fitted(texts: list[str], targets: Targets, about: dict[str, Any], folder: Path, *, kind: str, seed: int, track: Track) -> list[dict[str, Any]]:
@@ -169,11 +166,3 @@ def _fitted(texts: list[str], targets: Targets, about: dict[str, Any], folder: P
     student.save(folder)
     spent = time.perf_counter() - began
     return [{"student": kind, "texts": len(texts), "classes": targets.classes, "before": about["before"], "seconds": spent, "folder": str(folder)}]
-
-
-def _timed(student: Student, texts: list[str]) -> tuple[Floats, float]:
-    """(probabilities, seconds), compilation left out."""
-    student.predict(texts[:1])
-    began = time.perf_counter()
-    p_NC: NDArray[np.float64] = student.predict(texts)
-    return p_NC, time.perf_counter() - began

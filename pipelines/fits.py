@@ -64,6 +64,11 @@ class Fit:
         return (self.home / RECORD).is_file()
 
     @property
+    def saved(self) -> bool:
+        """Whether the model is saved, judged or not."""
+        return (self.home / "model" / "model.json").is_file()
+
+    @property
     def weight(self) -> tuple[int, int]:
         """Larger is likely to take longer: what learns by steps, then trees, then what is solved at once; within them by sessions."""
         names = type(self.settings).model_fields
@@ -102,11 +107,45 @@ def seeds_of(model: str, config: Config) -> tuple[int, ...]:
     return config.train.seeds[:1] if model in CHANCELESS else config.train.seeds
 
 
-def make(fit: Fit, dataset: Dataset, spans: Sequence[Sessions], *, track: Track = silent) -> None:
-    """Make the model unless it is made, and score these spans unless they are scored; a fit that was killed goes on from its checkpoints."""
+def abreast(fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
+    """The fits in groups that are made together, in the order of their first ones: seeds of one model that can train side by side."""
+    groups: dict[str, list[Fit]] = {}
+    for fit in fits:
+        shared = {name: value for name, value in fit.identity.items() if name != "seed"}
+        groups.setdefault(digest(shared) if hasattr(kind(fit.model).model, "fit_seeds") else fit.key, []).append(fit)
+    return [tuple(group) for group in groups.values()]
+
+
+def make_all(fits: Sequence[Fit], dataset: Dataset, spans: Mapping[str, Sequence[Sessions]], *, track: Track = silent) -> None:
+    """Make and score a group of fits (see `abreast`).  spans: by key."""
+    began = time.monotonic()
+    models = fit_all(fits, dataset, track=track)
+    for key, model in models.items():
+        model.save(next(fit for fit in fits if fit.key == key).home / "model")
+    shared = (time.monotonic() - began) / max(len(models), 1)
+    for fit in fits:
+        make(fit, dataset, spans[fit.key], track=track, before=shared if fit.key in models else 0.0)
+
+
+def fit_all(fits: Sequence[Fit], dataset: Dataset, *, track: Track = silent) -> dict[str, Model]:
+    """By key the models of those that can train side by side and aren't saved yet; nothing is written but their checkpoints."""
+    todo = [fit for fit in fits if not fit.done and not fit.saved]
+    if not todo or not hasattr(kind(todo[0].model).model, "fit_seeds"):
+        return {}
+    models = {fit.seed: create(fit.model, {fit.model: fit.settings}) for fit in todo}
+    checkpoints = {fit.seed: fit.home / "checkpoints" for fit in todo}
+    kind(todo[0].model).model.fit_seeds(models, dataset, todo[0].fold.train, todo[0].fold.valid, track=track, checkpoints=checkpoints)
+    return {fit.key: models[fit.seed] for fit in todo}
+
+
+def make(fit: Fit, dataset: Dataset, spans: Sequence[Sessions], *, track: Track = silent, before: float = 0.0) -> None:
+    """Make the model unless it is made, and score these spans unless they are scored; a fit that was killed goes on from its checkpoints.
+
+    before: seconds that went into it already.
+    """
     if not fit.done:
-        began = time.monotonic()
-        model = load(fit.home / "model") if (fit.home / "model" / "model.json").is_file() else _fitted(fit, dataset, track)
+        began = time.monotonic() - before
+        model = load(fit.home / "model") if fit.saved else _fitted(fit, dataset, track)
         valid = scored(fit, dataset, fit.fold.valid, model)
         reached = {horizon: summary(*correlations(dataset, fit.fold.valid, valid, horizon)).__dict__ for horizon in dataset.horizons}
         dates = dataset.axes.dates

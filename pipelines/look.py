@@ -68,7 +68,8 @@ def _columns(lake: Lake) -> tuple[set[str] | None, str]:
 
     tables = {name: lake.read(name) for name in FACTOR_TABLES if lake.has(name) and name != "bars"}
     if "news_scores" in tables:
-        tables["news_scores"] = tables["news_scores"].head(1)  # the columns are the same whoever scored
+        # the columns are the same whoever scored, but for events, which not all tell
+        tables["news_scores"] = tables["news_scores"].sort("event", nulls_last=True).head(1)
     days = lake.scan("bars").select(pl.col("date").max()).collect().item()
     bars = lake.read("bars", start=days)
     return set(build_panel({**tables, "bars": bars, "calendar": lake.read("calendar")}).columns), lake.price_basis

@@ -1,6 +1,5 @@
 """Report: one account of a backtest as an HTML page with plots, and the same numbers as JSON."""
 
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,48 +7,37 @@ import numpy as np
 import polars as pl
 
 from backtest.benchmark import BenchmarkSettings
-from backtest.exposures import Exposures, exposures
 from backtest.market import Market
 from backtest.orders import next_orders
 from backtest.report.document import write_report
+from backtest.report.labels import Lang
 from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
 from backtest.result import Result
 from backtest.strategies import due
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
-from data.members import drifted_panel
-from data.panel import Axes, to_panel, to_panels
+from data.panel import to_panel
 from factors.judge import daily_rank_ic
 from factors.quantiles import quantile_returns
 from factors.ranks import row_moments
 from models.labels import forward_returns
-from pipelines.build import current_factors
 from pipelines.config import Config, stored
+from pipelines.explain import attributed, capacities, exposed, scene
 from pipelines.ledger import Ledger
-from pipelines.prepare import industries
 from pipelines.runs import DONE, latest, read_json
 from pipelines.simulate import SIMULATED
 from pipelines.trade import index_returns, market_of, trade
 
 HORIZONS = (1, 2, 5, 10, 20)
 YEAR = 243
-# The styles of a report and the factors that measure them; what the lake's factor table lacks is said on the page.
-STYLES = {
-    "Size": "log_float_cap",
-    "Value": "book_to_price",
-    "Momentum": "momentum_12_1",
-    "Volatility": "volatility_60",
-    "Beta": "beta_120",
-    "Turnover": "turnover_20",
-}
 
 
-def report(lake: Lake, config: Config, run: str = "latest", model: str | None = None) -> Path:
+def report(lake: Lake, config: Config, run: str = "latest", model: str | None = None, lang: Lang = "en") -> Path:
     """Write the report of one model's account and return the page's path.
 
-    The account is simulated again from the run's scores and config, which gives the same trades.  Raises KestrelError for a run or
-    model that isn't there.
+    The account is simulated again from the run's scores and config, which gives the same trades.  lang: of the page's labels; a Chinese
+    page lies in the folder `<model>-zh`.  Raises KestrelError for a run or model that isn't there.
     """
     runs = Path(config.runs)
     folder = latest(runs, "backtest") if run == "latest" else runs / run
@@ -71,17 +59,21 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     facts = _facts(lake, found, folder, name, training, result, runs)
     scores_DN = to_panel(scores, "score", market.axes)
     securities = lake.read("securities")
+    seen = scene(lake, market, result, benchmark.index)
     sheet = Sheet(
         title=f"{name} against {label}" + (", simulated market" if SIMULATED in lake.facts() else ""),
         result=result,
         comparison=Comparison(label, total, price),
         facts=facts,
         signals=_signals(scores_DN, market.last_DN, market.axes.dates),
-        exposures=_exposures(lake, result, benchmark.index),
+        exposures=exposed(seen, result),
         outlook=_outlook(lake, config, market, scores_DN, result),
         names=dict(securities.filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows()),
+        attribution=attributed(seen, result, market, total, price),
+        capacity=capacities(scores_DN, market, total, result, config),
+        lang=lang,
     )
-    page, _ = write_report(folder / name, sheet)
+    page, _ = write_report(folder / (name if lang == "en" else f"{name}-{lang}"), sheet)
     return page
 
 
@@ -107,53 +99,6 @@ def _signals(scores_DN: np.ndarray, prices_DN: np.ndarray, dates: tuple[Any, ...
     daily = np.where(np.isfinite(scores_DN[scored]), y_DNH[scored, :, 0], np.nan)
     fifths = quantile_returns(scores_DN[scored], daily - row_moments(daily)[0]) * YEAR
     return Signals(tuple(dates[place] for place in scored), rank_ics[5], decay, fifths.tolist(), horizon=5)
-
-
-def _exposures(lake: Lake, result: Result, index: str) -> Exposures | None:
-    """The book against the index at every close, from values of that close; None where the lake doesn't know the index's members."""
-    axes = Axes(result.dates, result.symbols)
-    b_DN, known_D = _index_weights(lake, axes, index)
-    if not known_D.any():
-        return None
-    w_DN = result.shares_DN * np.nan_to_num(result.price_DN) / result.nav_D[:, None]
-    remarks = ["The index stands at its latest published weights, moved by prices since."]
-    if not known_D.all():
-        remarks.append(f"Its members are unknown on {int((~known_D).sum())} of {len(known_D)} sessions, which stay empty.")
-    styles, words = _styles(lake, axes)
-    groups_DN, groups, origin = industries(lake, axes)
-    return exposures(axes.dates, w_DN, b_DN, styles, groups_DN=groups_DN, groups=groups, remarks=[*remarks, *words, *origin])
-
-
-def _index_weights(lake: Lake, axes: Axes, index: str) -> tuple[np.ndarray, np.ndarray]:
-    """(weights [D, N] at every close, 0 outside the index and NaN where nobody knows it; known [D])."""
-    if not lake.has("members"):
-        return np.full(axes.shape, np.nan), np.zeros(len(axes.dates), dtype=bool)
-    members = lake.read("members", end=axes.dates[-1]).filter(pl.col("index") == index)
-    in_force = members.filter(pl.col("date") <= axes.dates[0])["date"]
-    begins: date = in_force.sort()[-1] if len(in_force) else axes.dates[0]  # older lists are out of force
-    bars = lake.read("bars", columns=["date", "symbol", "close", "adj"], start=begins, end=axes.dates[-1])
-    whole = Axes(tuple(bars["date"].unique().sort()), axes.symbols)
-    panels = to_panels(bars, ["close", "adj"], whole)
-    weights_DN, known_D = drifted_panel(members.filter(pl.col("date") >= begins), whole, index, panels["close"] * panels["adj"])
-    last = slice(len(whole.dates) - len(axes.dates), None)
-    return np.where(known_D[last, None], np.nan_to_num(weights_DN[last]), np.nan), known_D[last]
-
-
-def _styles(lake: Lake, axes: Axes) -> tuple[dict[str, np.ndarray], list[str]]:
-    """(raw values [D, N] by style, what a reader must know) out of the lake's factor table."""
-    try:
-        current_factors(lake)
-    except KestrelError as error:
-        return {}, [f"No style exposures: {error}"]
-    there = set(lake.scan("factors").collect_schema().names())
-    chosen = {style: name for style, name in STYLES.items() if name in there}
-    table = lake.read("factors", columns=["date", "symbol", *chosen.values()], start=axes.dates[0], end=axes.dates[-1])
-    panels = to_panels(table, list(chosen.values()), axes)
-    words = [f"Styles are factors of the library: {', '.join(f'{style.lower()} is {name}' for style, name in chosen.items())}."]
-    missing = [f"{style.lower()} ({name})" for style, name in STYLES.items() if name not in there]
-    if missing:
-        words.append(f"This lake can't feed {', '.join(missing)}.")
-    return {style: panels[name] for style, name in chosen.items()}, words
 
 
 def _outlook(lake: Lake, config: Config, market: Market, scores_DN: np.ndarray, result: Result) -> Outlook:

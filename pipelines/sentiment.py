@@ -122,6 +122,7 @@ def estimate(lake: Lake, settings: SentimentSettings, *, start: date | None = No
     first = leaders(asked, settings.near)
     alone = [piece for place, piece in enumerate(asked) if first[place] == place]
     words, thinks = prompt(settings.prompt), settings.thinking
+    short = 2 if words.event else 1  # calls of one token
     fixed = round(len(words.instruction.encode()) / BYTES_A_TOKEN)
     given = sum(round(len(words.render(piece).encode()) / BYTES_A_TOKEN) for piece in alone) * thinks.samples
     table = Path(settings.spending.prices) if settings.spending.prices else None
@@ -130,8 +131,8 @@ def estimate(lake: Lake, settings: SentimentSettings, *, start: date | None = No
     for what, share in (("thinks half the cap", 0.5), ("thinks up to the cap", 1.0)):
         written = round(thinks.cap * share) * thinks.samples * len(alone)
         hit = fixed * thinks.samples * max(len(alone) - 1, 0)
-        # The answer's call reads prompt and thought again; a prefix cache has them.
-        usage = Usage(hit=hit + given + written, miss=given - hit, output=written + thinks.samples * len(alone))
+        # The call of the answer, and that of an event, read prompt and thought again; a prefix cache has them.
+        usage = Usage(hit=hit + short * (given + written), miss=given - hit, output=written + short * thinks.samples * len(alone))
         facts = {"pieces": len(news), "quarantined": len(news) - len(asked), "near_duplicates": len(asked) - len(alone), "asked": len(alone)}
         found.append({"what": what, **facts, **asdict(usage), "cost_cny": yuan(price.cost(usage)), "cap_cny": settings.spending.cap})
     return found
@@ -224,13 +225,14 @@ def _write(lake: Lake, name: str, found: Sequence[tuple[News, Answer | Failure]]
             "score": answer.score,
             "tokens": answer.tokens,
             "cost": yuan(answer.cost),
+            "event": answer.event,
         }
         for piece, answer in found
         if isinstance(answer, Answer)
     ]
     if not rows:
         return
-    new = pl.DataFrame(rows)
+    new = pl.DataFrame(rows, schema_overrides={"event": pl.String})
     if lake.has("news_scores"):
         old = lake.read("news_scores").join(new, on=["id", "symbol", "scorer"], how="anti")
         new = pl.concat([old, new.select(old.columns)], how="vertical_relaxed")
@@ -239,4 +241,4 @@ def _write(lake: Lake, name: str, found: Sequence[tuple[News, Answer | Failure]]
 
 def _free(answer: Answer | Failure) -> Answer | Failure:
     """The answer of a piece that nobody had to be asked about."""
-    return Answer(answer.probabilities) if isinstance(answer, Answer) else answer
+    return answer.free if isinstance(answer, Answer) else answer

@@ -2,14 +2,15 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from data.errors import KestrelError
 from data.lake import Lake
 from data.progress import Counted, Track, silent
 from factors.judge import difference, summary
@@ -20,12 +21,15 @@ from models.registry import kind
 from models.walk import correlations, scores
 from pipelines.build import current_factors
 from pipelines.config import Config
-from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, code, make, plan, reached, scored, seeds_of
+from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, abreast, code, fit_all, make_all, plan, reached, scored, seeds_of
 from pipelines.prepare import dataset_of, digest, names_of
 from pipelines.runs import DONE, read_json, write_frame, write_json
 from pipelines.scale import ScaleSettings, spread
 from pipelines.sharing import is_shared, share, shared
 from pipelines.versions import record
+
+if TYPE_CHECKING:
+    from models.ranker.ring import Ring
 
 BASELINE = "five_factors"
 
@@ -46,12 +50,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Piece:
-    """A fit and the spans [start, stop) of sessions that it scores, in plain values, for another process."""
+    """Fits that are made together, and the spans [start, stop) of sessions that each scores, in plain values, for another process."""
 
     dataset: str  # the folder of the shared dataset
     config: str
-    key: str
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]  # by key
+
+
+@dataclass
+class Task:
+    """A fit to be made, as a config words it, and the spans of sessions that it is to score."""
+
+    fit: Fit
+    config: str
+    spans: dict[tuple[int, int], Sessions] = field(default_factory=dict)
 
 
 def ground_of(lake: Lake, config: Config) -> dict[str, Any]:
@@ -89,7 +101,14 @@ def train_all(lake: Lake, configs: Sequence[Config], *, track: Track = silent) -
 
     Raises ValueError for configs that don't share their lake, runs, universe, labels and factors.
     """
-    lake = lake.pin()
+    from models.ranker.ring import joined  # torch takes seconds to import
+
+    with joined() as ring:
+        return _train_all(lake.pin(), configs, ring, track if ring.leads else silent)
+
+
+def _train_all(lake: Lake, configs: Sequence[Config], ring: "Ring", track: Track) -> list[tuple[Path, bool]]:
+    """Every member of a ring makes the same plan; the first one alone writes, and fits what doesn't train in a ring."""
     folders = [folder_of(lake, config) for config in configs]
     todo = {folder: config for folder, config in zip(folders, configs, strict=True) if not (folder / DONE).is_file()}
     if not todo:
@@ -98,14 +117,23 @@ def train_all(lake: Lake, configs: Sequence[Config], *, track: Track = silent) -
     ground = ground_of(lake, first)
     if any(config.runs != first.runs or ground_of(lake, config) != ground for config in todo.values()):
         raise ValueError("configs that train together share their runs, universe, labels and factors")
+    if ring.size > 1 and first.scale.on != "local":
+        raise KestrelError(f"torchrun started {ring.size} processes, and scale.on is {first.scale.on}. Set scale.on to local, or leave torchrun out.")
     place = None if first.scale.on == "local" else Path(first.runs) / f"dataset-{digest(ground)}"
     dataset = _dataset(lake, first, ground, place, track)
     trainings = [Training(config, folder, tuple(plan(dataset.axes, ground, config))) for folder, config in todo.items()]
+    tasks = _tasks(trainings, dataset)
+    ring.wait()  # nobody writes before all have seen what there is
+    if not ring.leads:
+        _help(tasks, dataset)
+        ring.wait()
+        return [(folder, folder in todo) for folder in folders]
     for training in trainings:
         _announce(training, lake, dataset)
-    _fit(trainings, dataset, place, first.scale, track)
+    _fit(tasks, dataset, place, first.scale, track)
     for training in trainings:
         _conclude(training, dataset)
+    ring.wait()
     if place is not None:
         shutil.rmtree(place)
     return [(folder, folder in todo) for folder in folders]
@@ -136,35 +164,46 @@ def _announce(training: Training, lake: Lake, dataset: Dataset) -> None:
         write_json(folder / NAMED, entries)
 
 
-def _fit(trainings: Sequence[Training], dataset: Dataset, place: Path | None, scale: ScaleSettings, track: Track) -> None:
-    """Make and score every fit that isn't; those of a blend's members come before it."""
-    fits: dict[str, Fit] = {}
-    spans: dict[str, dict[tuple[int, int], Sessions]] = {}
-    texts: dict[str, str] = {}
+def _tasks(trainings: Sequence[Training], dataset: Dataset) -> list[Task]:
+    """What isn't made or scored yet, each fit once however many trainings want it."""
+    found: dict[str, Task] = {}
     for training in trainings:
         text = training.config.model_dump_json()
         for fit in training.fits:
-            fits.setdefault(fit.key, fit)
-            texts.setdefault(fit.key, text)
             test = fit.fold.test
             if not (fit.done and fit.file(dataset.axes, test).is_file()):
-                spans.setdefault(fit.key, {})[int(test[0]), int(test[-1]) + 1] = test
+                found.setdefault(fit.key, Task(fit, text)).spans[int(test[0]), int(test[-1]) + 1] = test
+    return list(found.values())
+
+
+def _fit(tasks: Sequence[Task], dataset: Dataset, place: Path | None, scale: ScaleSettings, track: Track) -> None:
+    """Make and score every fit of the tasks; those of a blend's members come before it."""
+    of = {task.fit.key: task for task in tasks}
     for blends in (False, True):
-        todo = [fits[key] for key in spans if bool(fits[key].members) == blends]
+        todo = [task.fit for task in tasks if bool(task.fit.members) == blends]
         if place is None:
-            for fit in track(todo, "train"):
-                make(fit, dataset, list(spans[fit.key].values()), track=track)
+            for group in track(abreast(todo), "train"):
+                make_all(group, dataset, {fit.key: list(of[fit.key].spans.values()) for fit in group}, track=track)
         elif todo:
             todo.sort(key=lambda fit: fit.weight, reverse=True)  # the longest first, so that nobody waits for one at the end
-            pieces = [Piece(str(place), texts[fit.key], fit.key, tuple(spans[fit.key])) for fit in todo]
+            pieces = [
+                Piece(str(place), of[group[0].key].config, tuple((fit.key, tuple(of[fit.key].spans)) for fit in group)) for group in abreast(todo)
+            ]
             for _ in track(Counted(spread(_elsewhere, pieces, scale, ahead=len(pieces)), len(pieces)), "train"):
                 pass
 
 
+def _help(tasks: Sequence[Task], dataset: Dataset) -> None:
+    """The part of a ring's other members: they train what trains in a ring, and keep nothing."""
+    for group in abreast([task.fit for task in tasks if not task.fit.members]):
+        if hasattr(kind(group[0].model).model, "fit_seeds"):
+            fit_all(group, dataset)
+
+
 def _elsewhere(piece: Piece) -> None:
-    """Make a fit in a process that has nothing but the shared dataset."""
+    """Make fits in a process that has nothing but the shared dataset."""
     dataset, fits = _bench(piece.dataset, piece.config)
-    make(fits[piece.key], dataset, [np.arange(*span) for span in piece.spans])
+    make_all([fits[key] for key, _ in piece.spans], dataset, {key: [np.arange(*span) for span in spans] for key, spans in piece.spans})
 
 
 @lru_cache(maxsize=16)

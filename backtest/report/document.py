@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from backtest import metrics
+from backtest.attribution.parts import Attribution, linked
 from backtest.drawdowns import worst
 from backtest.exposures import Exposures
 from backtest.report import tallies
@@ -16,7 +17,7 @@ from backtest.report.page import page
 from backtest.report.sheet import Outlook, Sheet
 from backtest.result import COSTS
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 
 def write_report(folder: Path, sheet: Sheet) -> tuple[Path, Path]:
@@ -45,6 +46,9 @@ def report_data(sheet: Sheet) -> dict[str, Any]:
         "years": tallies.years(result, b_D),
         "months": {f"{year}-{month:02d}": value for (year, month), value in metrics.monthly_excess(r_D, b_D, result.dates).items()},
         "excess_drawdowns": [{key: _plain(value) for key, value in asdict(one).items()} for one in drawdowns],
+        "stress": [{key: _plain(value) for key, value in row.items()} for row in tallies.windows(result, b_D)],
+        "attribution": _attribution(sheet.attribution, sheet),
+        "capacity": None if sheet.capacity is None else sheet.capacity.to_dicts(),
         "orders": tallies.executions(result).to_dicts(),
         "positions": result.positions(),
         "next_session": _outlook(sheet.outlook, sheet),
@@ -90,6 +94,24 @@ def _exposures(found: Exposures | None) -> dict[str, Any] | None:
         "industries": {name: found.industry_DG[:, g].tolist() for g, name in enumerate(found.industries)},
         "active_share": found.active_share_D.tolist(),
         "remarks": list(found.remarks),
+    }
+
+
+def _attribution(found: Attribution | None, sheet: Sheet) -> dict[str, Any] | None:
+    """Parts of the excess: linked over the whole and each period by kind, and in CNY by session, over the dates of `series`."""
+    if found is None:
+        return None
+    parts = [{"kind": kind, "name": name, "linked": value} for (kind, name), value in zip(found.parts, linked(found).tolist(), strict=True)]
+    by_kind = found.kinds
+    names = [kind for kind, _ in by_kind.parts]
+    spans = [("whole", slice(None)), *tallies.periods(sheet.result)]
+    return {
+        "parts": parts,
+        "periods": {name: dict(zip(names, linked(by_kind, inside).tolist(), strict=True)) for name, inside in spans},
+        "daily": {name: (by_kind.cents_DP[:, k] / 100).tolist() for k, name in enumerate(names)},
+        "excess": (found.excess_D / 100).tolist(),
+        "fill_to_close": (found.after_D / 100).tolist(),
+        "sessions_without_members": found.unknown,
     }
 
 

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from backtest.report.labels import Lang
+
 
 @dataclass(frozen=True)
 class Card:
@@ -21,14 +23,14 @@ class Card:
     heads: Sequence[str] = ()
 
 
-def whole(title: str, lede: str, cards: Sequence[Card], *, top: str = "", footer: str = "") -> str:
+def whole(title: str, lede: str, cards: Sequence[Card], *, top: str = "", footer: str = "", lang: Lang = "en") -> str:
     """A page that needs no network: plotly's script, the look and every number are inside.  top: ready HTML above the cards."""
     from plotly.offline import get_plotlyjs
 
     body, specs = grid(cards)
     here = Path(__file__).parent
     return f"""<!doctype html>
-<html lang="en">
+<html lang="{"zh-CN" if lang == "zh" else "en"}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

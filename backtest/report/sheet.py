@@ -7,8 +7,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from backtest.attribution.parts import Attribution
 from backtest.exposures import Exposures
 from backtest.orders import ORDERS
+from backtest.report.labels import Lang
 from backtest.result import Result
 from data.errors import KestrelError
 from data.panel import Floats
@@ -52,7 +54,8 @@ class Outlook:
 class Sheet:
     """A tear sheet.  facts: what else a reader must know (model, table versions, evaluations), as text.  names: of stocks.
 
-    window: sessions of the rolling figures.  Raises KestrelError where a series has another length than the result.
+    capacity: accounts that start with more and less, columns cash, excess_geometric, cost, mean_cash.  window: sessions of the rolling
+    figures.  lang: of the labels; facts, remarks and names stay as they are.  Raises KestrelError where a series has another length than the result.
     """
 
     title: str
@@ -63,7 +66,10 @@ class Sheet:
     exposures: Exposures | None = None
     outlook: Outlook | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    attribution: Attribution | None = None
+    capacity: pl.DataFrame | None = None
     window: int = 60
+    lang: Lang = "en"
 
     def __post_init__(self) -> None:
         """Check the lengths."""
@@ -71,8 +77,9 @@ class Sheet:
         for label, series in (("the benchmark", self.comparison.b_D), ("its price index", self.comparison.price_D)):
             if series is not None and len(series) != sessions:
                 raise KestrelError(f"{label} has {len(series)} returns, the result {sessions} sessions. Take both over result.dates.")
-        if self.exposures is not None and self.exposures.dates != self.result.dates:
-            raise KestrelError(f"The exposures have {len(self.exposures.dates)} sessions, the result {sessions}. Take both over result.dates.")
+        for name, part in (("exposures", self.exposures), ("attribution's parts", self.attribution)):
+            if part is not None and part.dates != self.result.dates:
+                raise KestrelError(f"The {name} have {len(part.dates)} sessions, the result {sessions}. Take both over result.dates.")
 
     def stock(self, symbol: str) -> str:
         """A symbol with its name, where there is one."""

@@ -1,4 +1,9 @@
-"""What a simulated account adds up to: by year, and its orders by what became of them."""
+"""What a simulated account adds up to: by year, in stress windows, and its orders by what became of them."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,6 +13,14 @@ from backtest.costs import BUY
 from backtest.fills import REASONS, SIDES
 from backtest.result import COSTS, Result
 from data.panel import Floats
+
+WINDOWS = (
+    ("2015 crash", date(2015, 6, 1), date(2015, 9, 30)),
+    ("2016 circuit breaker", date(2016, 1, 1), date(2016, 1, 31)),
+    ("2017 large caps lead", date(2017, 1, 1), date(2017, 12, 31)),
+    ("2018 bear market", date(2018, 1, 1), date(2018, 12, 31)),
+    ("2020 epidemic", date(2020, 2, 1), date(2020, 2, 29)),
+)
 
 
 def years(result: Result, b_D: Floats) -> list[dict[str, float]]:
@@ -81,3 +94,43 @@ def unfilled_by_quarter(result: Result) -> pl.DataFrame:
     lost = found.filter(pl.col("reason").is_not_null()).group_by("quarter", "reason").agg((pl.col("ordered") - pl.col("filled")).sum().alias("lost"))
     rows = lost.join(whole, on="quarter", maintain_order="left").sort("quarter", "reason")
     return rows.select("quarter", "reason", pl.when(pl.col("whole") > 0).then(pl.col("lost") / pl.col("whole")).alias("lost"))
+
+
+def windows(result: Result, b_D: Floats) -> list[dict[str, Any]]:
+    """The main figures of each stress window that the account saw a session of; returns are of the window's sessions, not annualised."""
+    rows = []
+    for name, first, last in WINDOWS:
+        inside = within(result.dates, first, last)
+        days, r_D, theirs_D = result.dates[inside], result.returns_D[inside], b_D[inside]
+        if not days:
+            continue
+        ours, theirs = float(np.prod(1 + r_D)) - 1, float(np.prod(1 + theirs_D)) - 1
+        rows.append(
+            {
+                "window": name,
+                "first": days[0],
+                "last": days[-1],
+                "sessions": len(days),
+                "return": ours,
+                "benchmark": theirs,
+                "excess": (1 + ours) / (1 + theirs) - 1,
+                "tracking_error": metrics.tracking_error(r_D, theirs_D),
+                "excess_drawdown": metrics.excess_drawdown(r_D, theirs_D),
+                "worst_day": float(np.min(r_D - theirs_D)),
+                "turnover": float(result.turnover_D[inside].sum()),
+            }
+        )
+    return rows
+
+
+def within(dates: Sequence[date], first: date, last: date) -> slice:
+    """The sessions from first to last."""
+    return slice(bisect_left(dates, first), bisect_right(dates, last))
+
+
+def periods(result: Result) -> list[tuple[str, slice]]:
+    """Each calendar year that the account saw, then each stress window that isn't all that it saw of a year; by name."""
+    dates = result.dates
+    years = [(str(year), within(dates, date(year, 1, 1), date(year, 12, 31))) for year in sorted({day.year for day in dates})]
+    stress = [(name, within(dates, first, last)) for name, first, last in WINDOWS]
+    return years + [(name, inside) for name, inside in stress if inside.start < inside.stop and inside not in [whole for _, whole in years]]

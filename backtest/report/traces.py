@@ -12,7 +12,7 @@ from data.panel import Floats
 
 ACCENT, INK, SLATE, GREY, PALE = "#b3261e", "#1d2733", "#566270", "#8a94a0", "#e6e9ed"
 COOL = "#3c5a78"
-SHADES = (ACCENT, "#d9776f", GREY, "#c3c9d0", SLATE, "#e3b5b1")
+SHADES = (ACCENT, "#d9776f", GREY, "#c3c9d0", SLATE, "#e3b5b1", COOL, "#9fb3c8", INK)
 DIVERGING = [[0.0, COOL], [0.5, "#ffffff"], [1.0, ACCENT]]
 Figure = dict[str, Any]
 
@@ -40,10 +40,12 @@ def bars(names: list[str], values: list[float], form: str, title: str, colours: 
     )
 
 
-def heat(rows: Sequence[Iterable[float]], columns: Sequence[str], names: Sequence[str], largest: float, *, written: bool = True) -> Figure:
-    """Cells of fractions between -largest and largest, `written` as per cent into them or only shown under the pointer."""
+def heat(
+    rows: Sequence[Iterable[float]], columns: Sequence[str], names: Sequence[str], largest: float, *, written: bool = True, form: str = "+.1%"
+) -> Figure:
+    """Cells between -largest and largest, `written` into them or only shown under the pointer, as per cent by default."""
     cells = [numbers(row) for row in rows]
-    text = [[f"{value:+.1%}".replace("-", "\u2212") if value is not None else "" for value in row] for row in cells]
+    text = [[f"{value:{form}}".replace("-", "\u2212") if value is not None else "" for value in row] for row in cells]
     scale = {"colorscale": DIVERGING, "zmin": -largest, "zmax": largest, "showscale": False}
     look = {"texttemplate": "%{text}", "xgap": 2, "ygap": 2} if written else {"ygap": 1}
     hover = {"text": text, "hovertemplate": "%{y} %{x}: %{text}<extra></extra>"}

@@ -1,11 +1,12 @@
 """IC futures: four contracts at a time, priced off the index by a basis that swings and vanishes at expiry."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data.contracts import contracts
 from data.rules import exchange_rules
 from data.simulator.index import Index
 
@@ -17,36 +18,12 @@ LISTED = date(2015, 4, 16)
 BASIS, SWING, MEMORY = -0.07, 0.05, 0.985  # annualised: mean, long-run deviation, persistence from session to session
 SLOPE = 0.25  # by how much the near contract's annualised basis swings more than the far one's
 SHARES = np.array([0.55, 0.25, 0.15, 0.05])  # of volume, by the rank of the expiry
-QUARTERS = (3, 6, 9, 12)
-
-
-def expiry(year: int, month: int, days: NDArray[np.datetime64]) -> date:
-    """The third Friday, or the next session where the exchange is closed; outside the known sessions the Friday itself."""
-    first = date(year, month, 1)
-    friday = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-    place = int(np.searchsorted(days, np.datetime64(friday)))
-    return days[place].item() if friday >= days[0] and place < len(days) else friday
-
-
-def contracts(day: date, known: NDArray[np.datetime64]) -> list[tuple[str, date]]:
-    """What trades on a day: this month's contract until its expiry, the next month's, and the two following quarters'."""
-    month = day.year * 12 + day.month - 1
-    if expiry(*_year_month(month), known) < day:
-        month += 1
-    near = [month, month + 1]
-    quarters = [later for later in range(month + 2, month + 12) if later % 12 + 1 in QUARTERS][:2]
-    found = [_year_month(place) for place in [*near, *quarters]]
-    return [(f"{PRODUCT}{year % 100:02d}{number:02d}", expiry(year, number, known)) for year, number in found]
-
-
-def _year_month(place: int) -> tuple[int, int]:
-    return place // 12, place % 12 + 1
 
 
 def futures(found: Index, days: NDArray[np.datetime64], known: NDArray[np.datetime64], rng: np.random.Generator) -> pl.DataFrame:
     """The futures_bars table.  known: every session of the calendar, later ones than the market's too, for the expiries."""
     dates = [day for day in days.tolist() if day >= LISTED]
-    rows = [(name, end, rank) for day in dates for rank, (name, end) in enumerate(contracts(day, known))]
+    rows = [(name, end, rank) for day in dates for rank, (name, end) in enumerate(contracts(PRODUCT, day, known))]
     session = np.repeat(np.arange(len(days) - len(dates), len(days)), 4)
     rank = np.array([rank for _, _, rank in rows], dtype=np.int64)
     ends = np.array([end for _, end, _ in rows], dtype="datetime64[D]")

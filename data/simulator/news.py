@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.simulator.titles import SOURCES, titles
+from data.simulator.titles import SOURCES, TEMPLATES, titles
 from data.simulator.universe import Universe
 from data.simulator.wire import Wire
 
@@ -38,7 +38,7 @@ def news(found: Wire, stocks: Universe, delisted: Days, rng: np.random.Generator
 
 
 def news_scores(found: Wire, stocks: Universe, delisted: Days, rng: np.random.Generator) -> pl.DataFrame:
-    """One score per piece and stock by a reader with noise: p_positive - p_negative = score in [-1, 1]."""
+    """One score per piece and stock by a reader with noise: p_positive - p_negative = score in [-1, 1], and the event as it is."""
     kept = published(found, delisted)
     count = len(kept)
     sense = np.where(rng.random(count) < WRONG_WAY, -1.0, 1.0)
@@ -56,6 +56,7 @@ def news_scores(found: Wire, stocks: Universe, delisted: Days, rng: np.random.Ge
             "score": score,
             "tokens": pl.repeat(None, count, dtype=pl.Int64, eager=True),
             "cost": pl.repeat(None, count, dtype=pl.Float64, eager=True),
+            "event": pl.Series([template.event for template in TEMPLATES]).gather(found.template[kept]),
         }
     )
     return scored.explode("symbol").sort("id", "symbol", "scorer")

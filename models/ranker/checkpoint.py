@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,24 +21,27 @@ from models import files
 from models.ranker.settings import RankerSettings
 
 if TYPE_CHECKING:
-    from models.ranker.training import Course, Lessons
+    from models.ranker.course import Course
+    from models.ranker.step import Lessons
 
 KIND = "ranker_checkpoint"
 TENSORS = "course.safetensors"
 
 
-def identity(settings: RankerSettings, seed: int, lessons: "Lessons") -> str:
-    """The sha256 of all that a training's numbers depend on."""
-    total = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), seed, lessons.horizons, lessons.panel.digest()]).encode())
+def identities(settings: RankerSettings, seeds: Sequence[int], lessons: "Lessons") -> dict[int, str]:
+    """By seed the sha256 of all that its training's numbers depend on."""
+    if not seeds:
+        return {}
+    shared = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), lessons.horizons, lessons.styles, lessons.panel.digest()]).encode())
     for array in (lessons.train, lessons.y_SNH, lessons.weight_S, lessons.valid, lessons.z_SN):
-        total.update(array.tobytes())
-    return total.hexdigest()
+        shared.update(array.tobytes())
+    return {seed: hashlib.sha256(f"{shared.hexdigest()} {seed}".encode()).hexdigest() for seed in seeds}
 
 
 def keep(folder: Path, course: "Course", identity: str) -> None:
     """Write the course as it stands after its last epoch, then drop the checkpoints before it."""
     done = len(course.epochs)
-    state = {"identity": identity, "steps": course.steps, "epochs": [asdict(epoch) for epoch in course.epochs]}
+    state = {"identity": identity, "steps": course.steps, "epochs": [asdict(epoch) for epoch in course.epochs], "kept": sorted(course.kept)}
     files.write(_home(folder, done), KIND, state, {TENSORS: save(_tensors(course))})
     for number in _numbers(folder):
         if number < done:
@@ -49,7 +53,7 @@ def restore(folder: Path, course: "Course", identity: str) -> None:
 
     Raises KestrelError where the checkpoint is another training's, or damaged.
     """
-    from models.ranker.training import epoch_of
+    from models.ranker.course import epoch_of
 
     whole = [number for number in _numbers(folder) if (_home(folder, number) / files.HEAD).is_file()]
     if not whole:
@@ -60,7 +64,7 @@ def restore(folder: Path, course: "Course", identity: str) -> None:
     tensors = load(saved.files[TENSORS])
     course.network.load_state_dict(_under(tensors, "network"))
     course.averaged.load_state_dict(_under(tensors, "averaged"))
-    course.best = _under(tensors, "best")
+    course.kept = {place: _under(tensors, f"kept.{place}") for place in saved.state["kept"]}
     for place, parameter in enumerate(_parameters(course)):
         course.optimiser.state[parameter] = {key: value.clone() for key, value in _under(tensors, f"optimiser.{place}").items()}
     course.steps = saved.state["steps"]
@@ -68,7 +72,8 @@ def restore(folder: Path, course: "Course", identity: str) -> None:
 
 
 def _tensors(course: "Course") -> dict[str, Tensor]:
-    parts = {"network": course.network.state_dict(), "averaged": course.averaged.state_dict(), "best": course.best}
+    parts = {"network": course.network.state_dict(), "averaged": course.averaged.state_dict()}
+    parts |= {f"kept.{place}": state for place, state in course.kept.items()}
     for place, parameter in enumerate(_parameters(course)):
         parts[f"optimiser.{place}"] = course.optimiser.state[parameter]
     return {f"{part}.{name}": value.contiguous() for part, values in parts.items() for name, value in values.items()}

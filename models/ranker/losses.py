@@ -35,6 +35,16 @@ def wrong_pairs(p_SNH: Tensor, y_SNH: Tensor, known_SNH: Tensor, shifts: Sequenc
     return pair_loss(p_SNH, y_SNH, known_SNH, shifts)
 
 
+def lean(p_SNH: Tensor, style_SNK: Tensor, present_SN: Tensor) -> Tensor:
+    """Squared correlation of the scores with each style, averaged over the styles, as [S, H]."""
+    kept_SN1 = present_SN[..., None]
+    p_SNH, style_SNK = p_SNH - _mean(p_SNH, kept_SN1), style_SNK - _mean(style_SNK, kept_SN1)
+    p_SNH, style_SNK = (torch.where(kept_SN1, one, 0.0) for one in (p_SNH, style_SNK))
+    both_SHK = torch.einsum("snh,snk->shk", p_SNH, style_SNK) / kept_SN1.sum(1).clamp(min=1)[..., None]
+    size_SHK = _mean(p_SNH.square(), kept_SN1)[:, 0, :, None] * _mean(style_SNK.square(), kept_SN1)[:, 0, None, :]
+    return (both_SHK.square() / (size_SHK + TINY)).mean(-1)
+
+
 def _mean(values_SNH: Tensor, known_SNH: Tensor) -> Tensor:
     """Means over the known stocks as [S, 1, H]; 0 where none is."""
     kept = torch.where(known_SNH, values_SNH, torch.zeros_like(values_SNH))

@@ -6,7 +6,7 @@ families, M gauges of the market, Q rows (a present stock in a session), L = D +
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,36 +23,48 @@ from models.ranker.market import Gauges
 class Batch:
     """Some sessions side by side, padded to the largest of them."""
 
-    x_SNTF: Tensor
-    valid_SNT: Tensor  # bool: the stock was present; the last session says whether the slot holds a stock at all
+    row_SNT: Tensor  # int64: the panel's rows; 0 where the stock was absent, and in its last session where the slot holds no stock at all
     m_SM: Tensor
-    stock_SN: Tensor  # int64: positions on the dataset's axes, 0 in empty slots
+    stock_SN: Tensor  # int64: positions on the dataset's axes, 0 in empty slots; stays on the CPU
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Rows of prepared inputs, and which row each stock has in each session.  Windows overlap here without being held twice."""
+    """Rows of prepared inputs, and which row each stock has in each session.  Windows overlap here without being held twice.
+
+    The inputs may lie on a GPU, and windows are gathered there; what says which rows they are stays on the CPU.
+    """
 
     x_QF: Tensor  # row 0 is nothing at all
     row_LN: Tensor  # int64: row of each stock; 0 where absent.  T - 1 empty sessions come first, so that session d's window is d … d + T - 1
     m_DM: Tensor
     lookback: int
 
-    def batch(self, sessions: Sequence[int]) -> Batch:
-        """The windows that end with these sessions, for the stocks present in them, by symbol."""
+    def to(self, device: str) -> "Panel":
+        """The same with its inputs on a device."""
+        return replace(self, x_QF=self.x_QF.to(device))
+
+    def count(self, session: int) -> int:
+        """Stocks present in a session."""
+        return int((self.row_LN[session + self.lookback - 1] > 0).sum())
+
+    def batch(self, sessions: Sequence[int], *, slots: int = 0) -> Batch:
+        """The windows that end with these sessions, for the stocks present in them, by symbol; at least that many slots each."""
         window_ST = torch.tensor(sessions)[:, None] + torch.arange(self.lookback)
         stocks = [self.row_LN[last].nonzero()[:, 0] for last in window_ST[:, -1].tolist()]
         stock_SN = torch.nn.utils.rnn.pad_sequence(stocks, batch_first=True)
         filled_SN = torch.nn.utils.rnn.pad_sequence([torch.ones_like(one) for one in stocks], batch_first=True)
+        missing = max(slots - stock_SN.shape[1], 0)
+        stock_SN, filled_SN = (torch.nn.functional.pad(one, (0, missing)) for one in (stock_SN, filled_SN))
         row_SNT = self.row_LN[window_ST[:, None, :], stock_SN[:, :, None]] * filled_SN[:, :, None]
-        x_SNTF = self.x_QF.index_select(0, row_SNT.flatten()).view(*row_SNT.shape, self.x_QF.shape[1])
-        return Batch(x_SNTF, row_SNT > 0, self.m_DM[window_ST[:, -1] - self.lookback + 1], stock_SN)
+        m_SM = self.m_DM[window_ST[:, -1] - self.lookback + 1]
+        return Batch(row_SNT.to(self.x_QF.device), m_SM.to(self.x_QF.device), stock_SN)
 
     def digest(self) -> str:
         """The sha256 of all that it holds."""
         total = hashlib.sha256()
         for tensor in (self.x_QF, self.row_LN, self.m_DM):
-            total.update(tensor.numpy().tobytes())
+            total.update(tensor.cpu().numpy().tobytes())
         return total.hexdigest()
 
 

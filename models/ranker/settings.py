@@ -21,10 +21,15 @@ class MarketSettings(BaseModel):
     styles: Pairs = None  # correlations of two factors across stocks
 
 
+BodyName = Literal["ranker", "ranker_dense", "transformer", "gru", "mlp"]
+
+
 class RankerSettings(BaseModel):
-    """A ranker that trains in minutes on two cores."""
+    """A ranker that trains in minutes on two cores, or a plain network to hold it against: what differs is the body alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    body: BodyName = "ranker"  # the network, and the name of the model
 
     # what it reads and learns
     horizon: PositiveInt = 5  # whose labels stop the training and weigh the heads
@@ -43,9 +48,11 @@ class RankerSettings(BaseModel):
     time_inner: PositiveInt = 32  # of their feed-forward
     cross_layers: NonNegativeInt = 1  # over the stocks of a session; 0: each stock for itself
     cross_head: PositiveInt = 64  # width of a head there, at most the model's
+    inducing: NonNegativeInt | None = None  # points that stocks see each other through; 0: directly; None: 64 above 2,500 stocks
     experts: NonNegativeInt = 8  # routed; 0: the shared one alone, a dense network
     active: PositiveInt = 2  # routed experts of a stock
     expert_width: PositiveInt = 32
+    router: Literal["learnt", "random"] = "learnt"
     gate: NonNegativeFloat = 5.0  # heat of the market gate: higher is more even; 0: no gate
     film: bool = True  # whether the market conditions the pooled stocks
     chained: bool = True  # whether a head sees the state of the one before
@@ -60,12 +67,17 @@ class RankerSettings(BaseModel):
     decay: NonNegativeFloat = 0.05
     clip: PositiveFloat = 1.0  # largest norm of a gradient
     average: Share = 0.99  # memory of the averaged weights, those that are kept
+    keep: PositiveInt = 5  # best epochs whose mean is the result, if validation finds it no worse than the best
     balance: NonNegativeFloat = 0.005  # step of the routing bias against the load
     concordance: NonNegativeFloat = 0.6  # weights of the three losses
     squares: NonNegativeFloat = 0.2
     pairs: NonNegativeFloat = 0.2
+    style: NonNegativeFloat = 0.0  # weight of the squared correlation with styles
+    styles: Names = None  # factors that are styles; None: the library's that the dataset holds
     # Small steps leave a second thread little to do, and where another process wants its core they wait for it: two to three times slower.
     threads: PositiveInt = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 on a GPU.  Weights and losses stay in float32
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -83,3 +95,13 @@ class RankerSettings(BaseModel):
     def cross_heads(self) -> int:
         """Heads over the stocks."""
         return max(self.width // self.cross_head, 1)
+
+    @property
+    def points(self) -> int:
+        """Inducing points; undecided counts as none."""
+        return self.inducing or 0
+
+    @property
+    def learns_routes(self) -> bool:
+        """Whether the router learns, or stays as chance made it."""
+        return self.router == "learnt"

@@ -1,7 +1,7 @@
-"""What a scorer is asked, and what it answers: five probabilities from very bad to very good news for one company."""
+"""What a scorer is asked, and what it answers: five probabilities from very bad to very good news for one company, and the event if any."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 LEVELS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # what the labels 1 … 5 mean
@@ -20,11 +20,12 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Probabilities of the five LEVELS, summing to 1; tokens spent; cost in 1e-6 CNY."""
+    """Probabilities of the five LEVELS, summing to 1; tokens spent; cost in 1e-6 CNY; the type of event (data/events.py), None where nobody asked."""
 
     probabilities: tuple[float, float, float, float, float]
     tokens: int = 0
     cost: int = 0
+    event: str | None = None
 
     @property
     def score(self) -> float:
@@ -45,6 +46,11 @@ class Answer:
     def p_positive(self) -> float:
         """Probability of the two levels above zero."""
         return self.probabilities[3] + self.probabilities[4]
+
+    @property
+    def free(self) -> "Answer":
+        """The same answer for a piece that nobody had to be asked about."""
+        return replace(self, tokens=0, cost=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal
 
+from models.sentiment.line import Broken, Line, Response, Unreachable
 from models.sentiment.prices import Usage
 from models.sentiment.prompts import CLOSE, OPEN
-
-if TYPE_CHECKING:
-    import httpx
 
 PATHS = {"completions": "completions", "chat": "chat/completions"}
 Api = Literal["completions", "chat"]
@@ -61,57 +59,17 @@ class Reply:
         return cls(**(found | {"usage": Usage(**found["usage"])}))
 
 
-class Line:
-    """One connection to a server, used again for every request.
-
-    The transport alone: redirects, cookies and a pool that many share would cost more than all else that a request needs here.
-    """
-
-    def __init__(self, url: str, *, key: str = "", timeout: float) -> None:
-        import httpx
-
-        base = url.rstrip("/")
-        self._urls = {api: httpx.URL(f"{base}/{path}") for api, path in PATHS.items()}
-        headers = {"host": self._urls["chat"].netloc.decode(), "content-type": "application/json", "accept": "application/json"}
-        self._headers = headers | ({"authorization": f"Bearer {key}"} if key else {})
-        self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)}
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        self._transport = httpx.AsyncHTTPTransport(verify=base.startswith("https"), limits=limits, trust_env=False)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._transport.aclose()
-
-    async def post(self, api: Api, body: dict[str, Any]) -> "httpx.Response":
-        """The whole response; raises httpx's errors."""
-        import httpx
-
-        content = json.dumps(body, ensure_ascii=False).encode()
-        headers = self._headers | {"content-length": str(len(content))}
-        request = httpx.Request("POST", self._urls[api], headers=headers, content=content, extensions=self._timeout)
-        response = await self._transport.handle_async_request(request)
-        try:
-            await response.aread()
-        finally:
-            await response.aclose()
-        return response
-
-
 async def ask(line: Line, api: Api, body: dict[str, Any]) -> Reply:
     """The server's reply to one request; raises Fault for everything else."""
-    import httpx
-
     try:
-        response = await line.post(api, body)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise Fault(f"can't connect: {_said(error)}", billed=False, lost=True) from None
-    except httpx.TimeoutException as error:
-        raise Fault(f"timed out: {_said(error)}", billed=True) from None
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        raise Fault(f"broke off: {_said(error)}", billed=True) from None
-    if response.status_code != 200:
+        response = await line.post(PATHS[api], json.dumps(body, ensure_ascii=False).encode())
+    except Unreachable as error:
+        raise Fault(f"can't connect: {error}", billed=False, lost=True) from None
+    except TimeoutError:
+        raise Fault("timed out", billed=True) from None
+    except Broken as error:
+        raise Fault(f"broke off: {error}", billed=True) from None
+    if response.status != 200:
         raise _refusal(response)
     try:
         found = json.loads(response.content)
@@ -122,10 +80,10 @@ async def ask(line: Line, api: Api, body: dict[str, Any]) -> Reply:
     return _reply(api, found)
 
 
-def _refusal(response: "httpx.Response") -> Fault:
+def _refusal(response: Response) -> Fault:
     """The fault that an HTTP status means."""
-    status = response.status_code
-    told = response.headers.get("retry-after", "")
+    status = response.status
+    told = response.headers.get(b"retry-after", b"").decode("latin-1")
     after = float(told) if told.replace(".", "", 1).isdigit() else None
     reason = f"HTTP {status}"
     if status in (404, 405):
@@ -199,8 +157,3 @@ def _top_chat(found: Any) -> dict[str, float]:
         if isinstance(token, dict) and str(token.get("token", "")).strip() in ("1", "2", "3", "4", "5"):
             return {str(other["token"]): float(other["logprob"]) for other in token.get("top_logprobs", ())}
     return {}
-
-
-def _said(error: Exception) -> str:
-    """An error's class: its text may quote the request, and with it a key."""
-    return type(error).__name__

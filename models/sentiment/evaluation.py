@@ -75,10 +75,29 @@ def auc(p_NC: Floats, labels_N: Ints) -> float:
 
 def calibration_error(p_NC: Floats, labels_N: Ints, *, bins: int = 15) -> float:
     """Expected calibration error of the most probable class over bins of equal width.  (Guo et al. 2017)"""
+    return sum(one.texts * abs(one.right - one.sure) for one in reliability(p_NC, labels_N, bins=bins)) / len(labels_N)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Texts whose most probable class has about the same probability: how many, that probability's mean, and the share that is right."""
+
+    texts: int
+    sure: float
+    right: float
+
+
+def reliability(p_NC: Floats, labels_N: Ints, *, bins: int = 15) -> list[Bin]:
+    """Bins of equal width of the most probable class's probability, from unsure to sure; those without a text are left out."""
     sure_N, right_N = p_NC.max(axis=1), p_NC.argmax(axis=1) == labels_N
     bin_N = np.minimum((sure_N * bins).astype(np.int64), bins - 1)
-    off = np.bincount(bin_N, weights=right_N - sure_N, minlength=bins)
-    return float(np.abs(off).sum() / len(labels_N))
+    return [Bin(int(mine.sum()), float(sure_N[mine].mean()), float(right_N[mine].mean())) for mine in (bin_N == one for one in np.unique(bin_N))]
+
+
+def confusion(p_NC: Floats, labels_N: Ints) -> Ints:
+    """How often a text of one class (rows) gets another as its most probable one (columns), [C, C]."""
+    classes = p_NC.shape[1]
+    return np.bincount(labels_N * classes + p_NC.argmax(axis=1), minlength=classes**2).reshape(classes, classes)
 
 
 def log_loss(p_NC: Floats, labels_N: Ints) -> float:

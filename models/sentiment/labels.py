@@ -12,6 +12,7 @@ LABELS = ("1", "2", "3", "4", "5")
 PRIOR = 0.5  # Dirichlet(1/2): Jeffreys' prior of a multinomial
 FLOOR = 1e-9  # of a probability whose logarithm is taken
 _LABEL = re.compile(r"(?:评分|答案|score|answer)?\s*[:：]?\s*\**([1-5])\**\s*[。.]?", re.IGNORECASE)
+_EVENT = re.compile(r"[\s,，;；、]*(?:事件|event)?\s*[:：]?\s*\**([A-Z])\**\s*[。.]?\s*", re.IGNORECASE)
 
 Five = tuple[float, float, float, float, float]
 Floats = NDArray[np.float64]
@@ -49,6 +50,15 @@ def from_top(top: Mapping[str, float], *, least_mass: float) -> Five:
     return five(mass / mass.sum())
 
 
+def told_event(top: Mapping[str, float], letters: Mapping[str, str], *, least_mass: float) -> str | None:
+    """The event whose letter is the likeliest of the listed tokens {token: log-probability}; None where letters have less than `least_mass`."""
+    mass = dict.fromkeys(letters, 0.0)
+    for token, log in top.items():
+        if token.strip() in mass:
+            mass[token.strip()] += math.exp(log)
+    return letters[max(mass, key=lambda letter: mass[letter])] if sum(mass.values()) >= max(least_mass, FLOOR) else None
+
+
 def from_draws(labels: Sequence[str]) -> Five:
     """Probabilities from the labels of several samples, with a Dirichlet(1/2) prior."""
     counts = np.array([labels.count(label) for label in LABELS], dtype=np.float64)
@@ -61,6 +71,16 @@ def read_label(text: str) -> str:
     if found is None:
         raise Unlabelled(f"the answer is no label: {text.strip()[:40]!r}")
     return found[1]
+
+
+def read_both(text: str) -> tuple[str, str | None]:
+    """(label, letter of an event) of an answer that has both, as in '2 C'; the letter is None where there is none.
+
+    Raises Unlabelled where it has no label, or more than the two.
+    """
+    found = _LABEL.match(text.strip())
+    letter = _EVENT.fullmatch(text.strip()[found.end() :]) if found else None
+    return (found[1], letter[1].upper()) if found and letter else (read_label(text), None)
 
 
 def five(values: Floats | Sequence[float]) -> Five:

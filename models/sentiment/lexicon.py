@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from data.events import EVENTS, OTHER
 from models.sentiment.answers import LEVELS, Answer, Failure, News
 from models.sentiment.defence import cleaned, quarantine
 from models.sentiment.labels import Five, five
@@ -27,6 +28,9 @@ class Lexicon:
         self.turns = frozenset(found["turn"])
         self.words = _longest_first([*self.signs, *self.turns])
         self.negations = _longest_first(found["negations"])
+        self.kinds = {word: name for name, words in found["events"].items() for word in words}
+        self.reports = _longest_first([*self.kinds])
+        assert set(found["events"]) == set(EVENTS), f"{FILE} and data/events.py disagree"
 
     def score(self, news: Sequence[News]) -> list[Answer | Failure]:
         """One answer a piece, the title counted twice; a failure where nothing readable is left."""
@@ -45,6 +49,13 @@ class Lexicon:
             total, previous, end = total + sign, sign, found.end()
         return total
 
+    def event(self, text: str) -> str:
+        """The type of the first event whose words stand in the text and aren't denied."""
+        for found in self.reports.finditer(text):
+            if not self.negations.search(text, max(0, found.start() - self.reach), found.start()):
+                return self.kinds[found[0]]
+        return OTHER
+
     def hits(self, text: str) -> tuple[str, ...]:
         """The words and negations of a text in order: two texts in which they differ don't say the same."""
         return tuple(found[0] for found in _both(self.words, self.negations).finditer(text))
@@ -53,8 +64,8 @@ class Lexicon:
         reason = quarantine((piece.title, piece.body))
         if reason:
             return Failure(reason)
-        total = 2 * self.tone(cleaned(piece.title).text) + self.tone(cleaned(piece.body).text)
-        return Answer(spread(math.tanh(total / 3)))
+        title, body = cleaned(piece.title).text, cleaned(piece.body).text
+        return Answer(spread(math.tanh((2 * self.tone(title) + self.tone(body)) / 3)), event=self.event(f"{title}\n{body}"))
 
 
 def spread(score: float) -> Five:

@@ -15,8 +15,8 @@ from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, key_of
 from models.sentiment.defence import quarantine
-from models.sentiment.labels import Calibration, Unlabelled, from_logs
-from models.sentiment.opinions import Opinion, averaged, settled_name
+from models.sentiment.labels import LABELS, Calibration, Unlabelled, from_logs, told_event
+from models.sentiment.opinions import Opinion, averaged, most_told, settled_name
 from models.sentiment.prompts import CLOSING, prompt
 from models.sentiment.runner import Report, Tally, unreported
 from models.sentiment.settings import SentimentSettings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Row:
-    """One piece under way.  queue: ids to be fed before anything is sampled.  logs: the labels' log-probabilities, once it is done."""
+    """One piece under way.  queue: ids to be fed before anything is sampled.  logs, letters: log-probabilities of labels and events, once there."""
 
     key: bytes
     rules: Any
@@ -41,6 +41,8 @@ class Row:
     spent: int = 0  # tokens sampled
     thought: Thought | None = None
     logs: list[float] | None = None
+    letters: list[float] | None = None
+    done: bool = False
 
 
 class LocalScorer:
@@ -54,7 +56,8 @@ class LocalScorer:
         self.model, tokenizer = load(folder, settings.local.device)
         self.tongue = Tongue(tokenizer)
         self.prompt = prompt(settings.prompt)
-        self.labels = self.tongue.labels(self.prompt.answer)
+        self.labels = self.tongue.choices(self.prompt.answer, LABELS)
+        self.letters = self.tongue.choices(self.prompt.event, self.prompt.letters)
         self.weights = fingerprint(folder)
         self.name = settled_name(folder.stem, self.prompt, settings, self.weights)
         self.calibration = Calibration(temperature=settings.calibration.temperature)
@@ -94,7 +97,7 @@ class LocalScorer:
                 continue
             calibrated = opinion.calibrated(self.calibration)
             self.cache.put(key_of("outcome", self.name, content), json.dumps(calibrated.record(), ensure_ascii=False))
-            found.append(Answer(calibrated.probabilities, calibrated.tokens))
+            found.append(calibrated.answer)
         return found
 
     def _learn_prior(self) -> None:
@@ -121,8 +124,13 @@ class LocalScorer:
                 found.append(Failure(str(error)))
                 continue
             tokens, think = (sum(part[name] for part in parts) for name in ("tokens", "think"))
-            found.append(Opinion(averaged(probabilities), tuple(probabilities), False, parts[0]["thought"], think, tokens))
+            event = most_told([self._event(part.get("letters")) for part in parts])
+            found.append(Opinion(averaged(probabilities), tuple(probabilities), False, parts[0]["thought"], think, tokens, event=event))
         return found
+
+    def _event(self, logs: Sequence[float] | None) -> str | None:
+        """The event that a sample tells, given the letters' log-probabilities."""
+        return None if logs is None else told_event(dict(zip(self.prompt.letters, logs, strict=True)), self.prompt.letters, least_mass=0.0)
 
     def _answered(self, asked: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
         """Thought, tokens and log-probabilities of each (message, sample); what the cache has isn't computed again."""
@@ -136,8 +144,8 @@ class LocalScorer:
             self._run(rows, [prompts[place] for place in places])
             for row, place in zip(rows, places, strict=True):
                 assert row.thought is not None
-                tokens = len(prompts[place]) + row.spent + 1
-                part = {"thought": row.thought.text, "think": row.thought.tokens, "tokens": tokens, "logs": row.logs}
+                tokens = len(prompts[place]) + row.spent + 1 + (row.letters is not None)
+                part = {"thought": row.thought.text, "think": row.thought.tokens, "tokens": tokens, "logs": row.logs, "letters": row.letters}
                 kept[row.key] = json.dumps(part, ensure_ascii=False)
                 self.cache.put(row.key, str(kept[row.key]))
                 self.tally.tokens += tokens
@@ -146,7 +154,9 @@ class LocalScorer:
         return [json.loads(str(kept[key])) for key in keys]
 
     def _key(self, ids: Sequence[int], sample: int) -> bytes:
-        sampling = f"{self.settings.thinking.model_dump_json(exclude={'samples'})} {sample} {self.prompt.answer} {self.prompt.wait}"
+        sampling = (
+            f"{self.settings.thinking.model_dump_json(exclude={'samples'})} {sample} {self.prompt.answer} {self.prompt.wait}{self.prompt.event}"
+        )
         return key_of("local", self.weights, json.dumps(ids), sampling)
 
     # -- rows
@@ -188,7 +198,7 @@ class LocalScorer:
         mask_BT = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in starts], device=self.model.device)
         positions_BT = (mask_BT.cumsum(dim=1) - 1).clamp(min=0)
         past = None
-        while any(row.logs is None for row in rows):
+        while not all(row.done for row in rows):
             with torch.inference_mode():
                 inputs = {"input_ids": ids_BT, "attention_mask": mask_BT, "position_ids": positions_BT, "past_key_values": past}
                 out = self.model(**inputs, use_cache=True, logits_to_keep=1)
@@ -202,13 +212,14 @@ class LocalScorer:
 
     def _step(self, row: Row, logs_V: "torch.Tensor") -> int | None:
         """The token that a row is fed next, given log-probabilities after the last one; None once it has answered."""
-        if row.logs is not None:
-            return None
         if row.queue:
             return row.queue.popleft()
-        if row.thought is not None:
-            row.logs = logs_V[self.labels].tolist()
+        if row.logs is not None and not row.done:
+            row.letters, row.done = logs_V[self.letters].tolist(), True
+        if row.done:
             return None
+        if row.thought is not None:
+            return self._labelled(row, logs_V)
         token = sampled(logs_V, self.settings.thinking.temperature, self.settings.thinking.top_p, row.generator)
         row.spent += 1
         closed = token in self.tongue.stops
@@ -219,6 +230,15 @@ class LocalScorer:
         if closed or tokens == row.limit:
             self._go_on(row, Piece(self.tongue.tokenizer.decode(row.written), tokens, closed))
         return row.queue.popleft()
+
+    def _labelled(self, row: Row, logs_V: "torch.Tensor") -> int | None:
+        """Take note of the labels; where an event is asked for, go on with the likeliest label and the words before the letter."""
+        row.logs = logs_V[self.labels].tolist()
+        if not self.prompt.event:
+            row.done = True
+            return None
+        row.queue.extend(self.tongue.trusted(self.prompt.event))
+        return self.labels[int(logs_V[self.labels].argmax())]
 
 
 def sampled(logs_V: "torch.Tensor", temperature: float, top_p: float, generator: "torch.Generator") -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.sentiment.answers import LEVELS
+from models.sentiment.answers import LEVELS, Answer
 from models.sentiment.labels import Calibration, Five, five
 from models.sentiment.prompts import Prompt
 from models.sentiment.settings import SentimentSettings
@@ -15,7 +15,10 @@ from models.sentiment.settings import SentimentSettings
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """Five probabilities, those of each sample, and what they took.  drawn: counted draws instead of log-probabilities.  cost: 1e-6 CNY."""
+    """Five probabilities, those of each sample, and what they took.  drawn: counted draws instead of log-probabilities.  cost: 1e-6 CNY.
+
+    event: the type told by most samples, None where none was asked for or told.
+    """
 
     probabilities: Five
     samples: tuple[Five, ...]
@@ -26,6 +29,7 @@ class Opinion:
     hit: int = 0
     miss: int = 0
     cost: int = 0
+    event: str | None = None
 
     def calibrated(self, calibration: Calibration) -> "Opinion":
         """The same opinion under calibrated probabilities; draws have a prior of their own."""
@@ -52,7 +56,17 @@ class Opinion:
         """What the cache keeps: the answer, how sure it is, why, and what it took."""
         counted = {"think": self.think_tokens, "all": self.tokens, "hit": self.hit, "miss": self.miss}
         sure = {"score": self.score, "entropy": self.entropy, "dispersion": self.dispersion}
-        return {"probabilities": self.probabilities, **sure, "rationale": self.thought, "tokens": counted, "cost": self.cost}
+        return {"probabilities": self.probabilities, **sure, "event": self.event, "rationale": self.thought, "tokens": counted, "cost": self.cost}
+
+    @property
+    def answer(self) -> Answer:
+        """What a scorer answers."""
+        return Answer(self.probabilities, self.tokens, self.cost, self.event)
+
+
+def most_told(events: Sequence[str | None]) -> str | None:
+    """The event of most samples, the first of equals; samples without one don't count."""
+    return max(told, key=told.count) if (told := [event for event in events if event]) else None
 
 
 def averaged(many: Sequence[Five]) -> Five:

@@ -2,11 +2,13 @@
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from data.errors import KestrelError
+from data.events import NAMES
 from models.sentiment.answers import News
 from models.sentiment.defence import cleaned
 
@@ -26,6 +28,8 @@ class Prompt:
     answer: str  # what the answer begins with; the label is the next token
     wait: str
     empty: tuple[str, ...]
+    event: str  # what stands between the label and the letter of an event; empty where no event is asked for
+    letters: Mapping[str, str]  # the types of events (data/events.py) by letter
     digest: str
 
     def render(self, news: News) -> str:
@@ -54,6 +58,7 @@ def prompt(name: str) -> Prompt:
     raw = file.read_bytes()
     found = tomllib.loads(raw.decode())
     digest = hashlib.sha256(raw).hexdigest()[:8]
-    return Prompt(
-        name, found["instruction"].strip(), found["item"].rstrip(), found["body"], found["answer"], found["wait"], tuple(found["empty"]), digest
-    )
+    words = (found["instruction"].strip(), found["item"].rstrip(), found["body"], found["answer"], found["wait"], tuple(found["empty"]))
+    letters = found.get("letters", {})
+    assert set(letters.values()) in (set(), set(NAMES)), f"{file} and data/events.py disagree"
+    return Prompt(name, *words, found.get("event", ""), letters, digest)

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from models.sentiment.cache import Cache, key_of
-from models.sentiment.client import Api, Fault, Line, Reply, ask
+from models.sentiment.client import Api, Fault, Reply, ask
+from models.sentiment.line import Line
 from models.sentiment.prices import MICRO, Prices, Usage
 from models.sentiment.settings import ServerSettings
 

@@ -27,7 +27,7 @@ class Kind:
     keyed: bool = False
 
 
-# httpx, transformers and torch are imported by the scorers when they are made or asked, so this table costs nothing.
+# h11, transformers and torch are imported by the scorers when they are made or asked, so this table costs nothing.
 
 
 def _lexicon(settings: SentimentSettings, cache: Callable[[], Cache], around: Surroundings) -> Scorer:
@@ -55,7 +55,7 @@ def _student(settings: SentimentSettings, cache: Callable[[], Cache], around: Su
     del cache, around
     if not settings.student:
         raise KestrelError("sentiment.student names no folder. Make one: kestrel sentiment distil FOLDER --teacher SCORER")
-    return StudentScorer(Path(settings.student))
+    return StudentScorer(Path(settings.student), Path(settings.events) if settings.events else None)
 
 
 KINDS: dict[str, Kind] = {

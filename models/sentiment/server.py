@@ -3,19 +3,23 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from data.errors import KestrelError
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache, CapReached, key_of
-from models.sentiment.client import Fault, Line, NoSuchPath, Reply
+from models.sentiment.client import Fault, NoSuchPath, Reply
 from models.sentiment.defence import quarantine
-from models.sentiment.labels import Calibration, Five, Unlabelled, from_draws, from_top, read_label
-from models.sentiment.opinions import Opinion, averaged, settled_name
+from models.sentiment.labels import LABELS, Calibration, Five, Unlabelled, from_draws, from_top, read_both, read_label, told_event
+from models.sentiment.line import Line
+from models.sentiment.opinions import Opinion, averaged, most_told, settled_name
 from models.sentiment.prices import prices
 from models.sentiment.prompts import CLOSE, CLOSING, FOLDER, OPEN, prompt
 from models.sentiment.runner import Call, Report, Runner, micro, unreported
@@ -42,6 +46,16 @@ class Surroundings:
     report: Report = unreported
     retry: bool = False
     sleep: Sleep = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer to a piece: the thought before it, the reply with the label, all replies that it took, the event if one was told."""
+
+    thought: Thought
+    answer: Reply
+    calls: tuple[Reply, ...]
+    event: str | None = None
 
 
 class ServerScorer:
@@ -95,7 +109,7 @@ class ServerScorer:
                 outcome = await self._outcome(line, content)
                 for place in places:
                     found[place] = outcome
-                    outcome = Answer(outcome.probabilities) if isinstance(outcome, Answer) else outcome
+                    outcome = outcome.free if isinstance(outcome, Answer) else outcome
                 tally.pieces += len(places)
                 tally.failures += len(places) * isinstance(outcome, Failure)
                 self.around.report(tally)
@@ -125,7 +139,7 @@ class ServerScorer:
         """The calibrated answer; what led to it is kept."""
         calibrated = opinion.calibrated(self.calibration)
         self.cache.put(key, json.dumps(calibrated.record(), ensure_ascii=False))
-        return Answer(calibrated.probabilities, calibrated.tokens, calibrated.cost)
+        return calibrated.answer
 
     def _failed(self, key: bytes, reason: str) -> Failure:
         self.cache.fail(key, reason)
@@ -170,29 +184,35 @@ class ServerScorer:
             parts.append(await self._chatted(line, content, sample))
         return self._together(parts)
 
-    def _together(self, parts: Sequence[tuple[Thought, list[Reply]]]) -> Opinion:
+    def _together(self, parts: Sequence[Sample]) -> Opinion:
         least = self.settings.calibration.least_mass
-        listed: list[Five] = [from_top(replies[-1].top, least_mass=least) for _, replies in parts if replies[-1].top]
+        listed: list[Five] = [from_top(part.answer.top, least_mass=least) for part in parts if part.answer.top]
         drawn = len(listed) < len(parts)
-        samples = [from_draws([read_label(replies[-1].text)]) for _, replies in parts] if drawn else listed
-        probabilities = from_draws([read_label(replies[-1].text) for _, replies in parts]) if drawn else averaged(listed)
-        calls = [reply for _, replies in parts for reply in replies]
+        labels = [self._read(part.answer)[0] for part in parts] if drawn else []
+        samples = [from_draws([label]) for label in labels] if drawn else listed
+        probabilities = from_draws(labels) if drawn else averaged(listed)
+        calls = [reply for part in parts for reply in part.calls]
         return Opinion(
             probabilities,
             tuple(samples),
             drawn,
-            thought=parts[0][0].text,
-            think_tokens=sum(thought.tokens for thought, _ in parts),
+            thought=parts[0].thought.text,
+            think_tokens=sum(part.thought.tokens for part in parts),
             tokens=sum(reply.usage.total for reply in calls),
             hit=sum(reply.usage.hit for reply in calls),
             miss=sum(reply.usage.miss for reply in calls),
             cost=sum(reply.cost for reply in calls),
+            event=most_told([part.event for part in parts]),
         )
 
-    async def _completed(self, line: Line, content: str, sample: int) -> tuple[Thought, list[Reply]]:
-        """Think within the budget, then answer in a call of its own."""
+    def _read(self, answer: Reply) -> tuple[str, str | None]:
+        """(label, letter of an event) as text; the letter is None where none is asked for."""
+        return read_both(answer.text) if self.prompt.event else (read_label(answer.text), None)
+
+    async def _completed(self, line: Line, content: str, sample: int) -> Sample:
+        """Think within the budget, then answer in a call of its own, and in another one tell the event where the prompt asks for it."""
         budget, replies = self.settings.thinking, []
-        text = opened(self.template, content)
+        text = start = opened(self.template, content)
         rules = thinking(Budget(budget.cap, budget.extensions), self.prompt.wait, len(self.prompt.wait.encode()))
         thought = Thought("", 0, 0)
         try:
@@ -205,9 +225,16 @@ class ServerScorer:
                 ask = rules.send(Piece(reply.text, reply.usage.output, reply.stopped))
         except StopIteration as done:
             thought = done.value
-        text = opened(self.template, content) + thought.text + CLOSING + self.prompt.answer
-        replies.append(await self.runner.reply(line, self._call("answer", text, 1, sample)))
-        return thought, replies
+        text = start + thought.text + CLOSING + self.prompt.answer
+        answer = await self.runner.reply(line, self._call("answer", text, 1, sample))
+        if not self.prompt.event:
+            return Sample(thought, answer, (*replies, answer))
+        least, letters = self.settings.calibration.least_mass, self.prompt.letters
+        told = from_top(answer.top, least_mass=least) if answer.top else None
+        text += (LABELS[int(np.argmax(told))] if told else read_label(answer.text)) + self.prompt.event
+        more = await self.runner.reply(line, self._call("event", text, 1, sample))
+        event = told_event(more.top, letters, least_mass=least) if more.top else letters.get(more.text.strip())
+        return Sample(thought, answer, (*replies, answer, more), event)
 
     def _call(self, phase: str, text: str, limit: int, sample: int) -> Call:
         """A request to /v1/completions.  The answer is asked for at temperature 1, where log-probabilities are the model's own everywhere."""
@@ -219,7 +246,7 @@ class ServerScorer:
             body |= {"temperature": 1.0, "logprobs": TOP}
         return Call("completions", phase, body, text, limit)
 
-    async def _chatted(self, line: Line, content: str, sample: int) -> tuple[Thought, list[Reply]]:
+    async def _chatted(self, line: Line, content: str, sample: int) -> Sample:
         """Think and answer in one call, where a server offers no other; its cap holds for both.  DeepSeek's reasoner refuses log-probabilities."""
         sampling, limit = self.settings.thinking, max(self.settings.thinking.cap, ANSWER)
         body: dict[str, Any] = {"model": self.settings.server.model, "messages": [{"role": "user", "content": content}], "max_tokens": limit}
@@ -233,7 +260,10 @@ class ServerScorer:
                 raise
             reply = await self.runner.reply(line, Call("chat", "chat", body, content, limit))
             self._learn("no logprobs")
-        return Thought(reply.thought, reply.usage.output, 0), [reply]
+        letter = None
+        with suppress(Unlabelled):  # the label may be told by log-probabilities all the same
+            letter = self._read(reply)[1]
+        return Sample(Thought(reply.thought, reply.usage.output, 0), reply, (reply,), self.prompt.letters.get(letter or ""))
 
     def _known(self, trait: str) -> bool:
         """What an earlier call taught about this server; kept, so that a rerun asks the same questions."""

@@ -72,6 +72,7 @@ class SentimentSettings(Section):
     near: float = Field(default=0.9, gt=0, le=1)  # Jaccard similarity of character 3-grams from which two pieces count as one
     latency: NonNegativeFloat = 0.0  # minutes from a piece's publication to having read it
     student: str = ""  # a folder that `kestrel sentiment distil` made
+    events: str = ""  # one that `kestrel sentiment distil --events` made, by which the student tells events too
     aliases: str = ""  # CSV with symbol, alias, start and, where it ended, end
     thinking: ThinkingSettings = ThinkingSettings()
     calibration: CalibrationSettings = CalibrationSettings()

@@ -1,9 +1,9 @@
 """A model's tokenizer, as news needs it: control tokens stand only where the chat template puts them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from data.errors import KestrelError
-from models.sentiment.labels import LABELS
 from models.sentiment.prompts import CLOSE, OPEN
 
 MARK = "\u0001here\u0001"  # where the chat template puts the message
@@ -41,10 +41,10 @@ class Tongue:
                 text = text.replace(token, "")
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
-    def labels(self, answer: str) -> list[int]:
-        """The one token of each label after the words that an answer begins with; raises KestrelError where a label has more."""
-        start = self.trusted(answer)
-        found = [self.trusted(answer + label) for label in LABELS]
-        if any(ids[:-1] != start for ids in found):
-            raise KestrelError(f"The labels 1 to 5 aren't one token each after '{answer}' for this tokenizer. Use another prompt.")
-        return [ids[-1] for ids in found]
+    def choices(self, before: str, options: Iterable[str]) -> list[int]:
+        """The one token of each option after these words; raises KestrelError where an option has more."""
+        start = self.trusted(before)
+        found = {option: self.trusted(before + option) for option in options}
+        if any(ids[:-1] != start for ids in found.values()):
+            raise KestrelError(f"{', '.join(found)} aren't one token each after '{before}' for this tokenizer. Use another prompt.")
+        return [ids[-1] for ids in found.values()]

@@ -1,5 +1,6 @@
 """The commands of a desk's day: train, backtest, compare, report, signal, and the house around them."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -15,8 +16,11 @@ desk = click.Group()
 def train_(shared: Context, file: Path | None) -> None:
     """Train every fold, model and seed of the config, walk-forward; a second run completes the first.
 
+    Under torchrun the networks train in all of its processes, each on its share of a step's sessions; the first one writes and speaks.
+
     \b
     Example:  kestrel train -c examples/csi500.toml
+              torchrun --nproc-per-node=2 --no-python kestrel train -c examples/csi500.toml
     """
     from pipelines.console import Bars, say
     from pipelines.present import log_training, show_training
@@ -24,6 +28,8 @@ def train_(shared: Context, file: Path | None) -> None:
 
     config = shared.config(file)
     folder, done = train(shared.lake(config), config, track=Bars())
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of torchrun's other processes, which has helped
     if done:
         log_training(folder, config)
     else:

@@ -1,13 +1,17 @@
 """`kestrel sentiment distil | evaluate`: students out of labelled files or a teacher's scores, and how good they are."""
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from data.errors import KestrelError
 from pipelines.commands.shared import DAY, JSON, Context, command
+
+if TYPE_CHECKING:
+    from pipelines.exam import Exam
 
 
 @click.group()
@@ -35,6 +39,7 @@ def source_options(function: Any) -> Any:
 @source_options
 @click.option("--kind", type=click.Choice(["linear", "encoder", "blend"]), default="linear", show_default=True, help="The student.")
 @click.option("--before", type=DAY, help="Learn from earlier days alone.")
+@click.option("--events", is_flag=True, help="Learn types of events (data/events.py) instead of tones.")
 @click.option("--alpha", type=float, default=0.7, show_default=True, help="Weight of the teacher against labels.")
 @click.option("--temperature", type=float, default=2.0, show_default=True, help="Temperature of the teacher.")
 @click.option("--entropy", type=float, default=0.9, show_default=True, help="The most a teacher's answer may have, 1 being an even guess.")
@@ -47,6 +52,7 @@ def distil_(shared: Context, folder: Path, file: Path | None, teachers: tuple[st
     \b
     Example:  kestrel sentiment distil students/titles --file titles.csv --text title --before 2019-01-01 --date date
               kestrel sentiment distil students/r1 --teacher openai-r1-7b --before 2024-01-01
+              kestrel sentiment distil students/events --events --file events.parquet --label event
     """
     from models.sentiment.distil import FilterSettings
     from models.sentiment.student.losses import DistilSettings
@@ -54,7 +60,7 @@ def distil_(shared: Context, folder: Path, file: Path | None, teachers: tuple[st
     from pipelines.distil import distil_file, distil_lake
 
     one_source(file, teachers)
-    kept = {"kind": options["kind"], "seed": options["seed"]}
+    kept = {name: options[name] for name in ("kind", "seed", "events")}
     if file is not None:
         rows = distil_file(file, *columns_and_part(options), folder, **kept, track=Bars())
     else:
@@ -65,25 +71,59 @@ def distil_(shared: Context, folder: Path, file: Path | None, teachers: tuple[st
 
 
 @command(students, "evaluate")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @source_options
 @click.option("--start", type=DAY, help="Judge by days from this one on.")
+@click.option("--limit", type=click.IntRange(1), help="Ask a scorer about at most so many texts, spread over the file.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Where the page goes; default FOLDER.html, or NAME.html among runs.")
 @JSON
-def evaluate_(shared: Context, folder: Path, file: Path | None, teachers: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Evaluate the student in FOLDER: accuracy, macro-F1, AUC, calibration, speed, or its agreement with a teacher.
+def evaluate_(
+    shared: Context,
+    folder: Path | None,
+    file: Path | None,
+    teachers: tuple[str, ...],
+    limit: int | None,
+    html: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Evaluate the student in FOLDER, or sentiment.scorer where none is named: accuracy, macro-F1, AUC, calibration, speed, or agreement.
+
+    The table shows the figures; the HTML page also what was taken for what, and how often the sure are right.
 
     \b
     Example:  kestrel sentiment evaluate students/titles --file titles.csv --text title --start 2019-01-01 --date date
+              kestrel --set sentiment.scorer=local --set sentiment.local.folder=models/r1-7b sentiment evaluate --file titles.csv --text title
     """
-    from pipelines.console import show
-    from pipelines.distil import evaluate_file, evaluate_lake
+    from pipelines.console import say, show
+    from pipelines.exam import of_pupil, of_student
+    from pipelines.picture import write_picture
 
     one_source(file, teachers)
-    if file is not None:
-        rows = evaluate_file(folder, file, *columns_and_part(options))
+    if folder is None:
+        found, page = _scorer_exam(shared, file, options, limit)
     else:
-        rows = evaluate_lake(shared.lake(), folder, teachers, day(options["start"]))
-    show(rows, title=f"Student {folder}", as_json=as_json)
+        page = folder.with_name(f"{folder.name}.html")
+        source = columns_and_part(options)
+        found = of_student(folder, file, *source) if file is not None else of_pupil(shared.lake(), folder, teachers, day(options["start"]))
+    show(found.rows, title=f"{found.who} against the {found.against}s", as_json=as_json)
+    write_picture(html or page, found)
+    say(f"Page: {html or page}")
+
+
+def _scorer_exam(shared: Context, file: Path | None, options: dict[str, Any], limit: int | None) -> "tuple[Exam, Path]":
+    """The exam of the config's scorer on a labelled file, and where its page goes."""
+    from pipelines.exam import of_scorer
+    from pipelines.meter import Meter
+    from pipelines.sentiment import scorer_of
+
+    if file is None:
+        raise KestrelError("A teacher's answers are compared with those of a student. Name its FOLDER, or a labelled --file.")
+    config = shared.config()
+    with closing(Meter()) as meter:
+        scorer = scorer_of(config.sentiment, report=meter)
+        found = of_scorer(scorer, file, *columns_and_part(options), limit=limit)
+    return found, Path(config.runs) / f"{scorer.name}.html"
 
 
 def one_source(file: Path | None, teachers: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -8,11 +9,14 @@ import polars as pl
 import pytest
 
 from backtest import metrics
+from backtest.attribution.backdrop import Backdrop, moves
+from backtest.attribution.daily import attribute
+from backtest.attribution.parts import linked
 from backtest.costs import CostSettings
 from backtest.drawdowns import worst
 from backtest.exposures import exposures
 from backtest.orders import ORDERS
-from backtest.report import figures
+from backtest.report import figures, tallies
 from backtest.report.document import write_report
 from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
 from backtest.simulation import SimulationSettings, simulate
@@ -22,9 +26,13 @@ from data.errors import KestrelError
 NASTY = "</script><script>alert(1)</script>"
 
 
+@pytest.fixture(scope="module", name="market")
+def _market(random_market):
+    return random_market(11, sessions=90)
+
+
 @pytest.fixture(scope="module")
-def result(random_market):
-    market = random_market(11, sessions=90)
+def result(market):
     scores = np.random.default_rng(11).normal(size=market.axes.shape)
     return simulate(scores, market, strategy=TopkDropout(k=5, drop=2), costs=CostSettings(), settings=SimulationSettings(cash=1e6))
 
@@ -36,7 +44,7 @@ def comparison(result):
 
 
 @pytest.fixture(scope="module")
-def sheet(result, comparison):
+def sheet(market, result, comparison):
     """Everything that a page can show, with a hostile text wherever a text comes from outside."""
     rng = np.random.default_rng(5)
     shape = len(result.dates), len(result.symbols)
@@ -47,6 +55,7 @@ def sheet(result, comparison):
     styles = {NASTY: rng.normal(size=shape), "Beta": np.full(shape, np.nan)}
     rows = [(1, result.symbols[0], "sell", 100, 10.5, None), (2, result.symbols[1], "buy", 0, None, "no_cash")]
     orders = pl.DataFrame(rows, schema=["priority", "symbol", "side", "shares", "reference_price", "reason"], orient="row")
+    backdrop = Backdrop(comparison.b_D, comparison.price_D, *moves(market, result), b_DN, groups, [NASTY, "steel"], {NASTY: styles[NASTY]})
     orders = orders.with_columns(limit_up=None, limit_down=None, pieces=1).select(ORDERS.keys()).cast(ORDERS)
     return Sheet(
         title=NASTY,
@@ -57,6 +66,8 @@ def sheet(result, comparison):
         exposures=exposures(result.dates, w_DN, b_DN, styles, groups_DN=groups, groups=[NASTY, "steel"], remarks=[NASTY]),
         outlook=Outlook(date(2024, 1, 2), orders, NASTY),
         names={result.symbols[0]: NASTY, result.symbols[1]: NASTY},
+        attribution=attribute(result, backdrop),
+        capacity=pl.DataFrame({"cash": [1e6, 1e8], "excess_geometric": [0.02, 0.01], "cost": [0.04, 0.05], "mean_cash": [0.1, 0.05]}),
     )
 
 
@@ -72,7 +83,7 @@ def test_page_needs_no_network_and_escapes_every_text(sheet, tmp_path):
 def test_plotly_knows_every_property_of_every_figure(sheet, tmp_path):
     text = write_report(tmp_path, sheet)[0].read_text(encoding="utf-8")
     specs = json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL).group(1))
-    assert len(specs) == text.count('class="plot"') == 15
+    assert len(specs) == text.count('class="plot"') == 19
     for spec in specs:
         go.Figure(spec)  # raises where plotly doesn't know a property
 
@@ -100,6 +111,47 @@ def test_numbers_beside_the_page_hold_exposures_drawdowns_and_the_next_orders(sh
     assert [(row["shares"], row["amount"], row["name"]) for row in read["next_session"]["orders"]] == [(100, 1050.0, NASTY), (0, 0.0, NASTY)]
     depth = worst(sheet.result.dates, metrics.relative_wealth(sheet.result.returns_D, sheet.comparison.b_D))[0].depth
     assert read["excess_drawdowns"][0]["depth"] == depth == pytest.approx(read["metrics"]["excess_max_drawdown"])
+
+
+def test_chinese_page_shows_the_same_figures_under_chinese_labels(sheet, tmp_path):
+    english = write_report(tmp_path / "en", sheet)[0].read_text(encoding="utf-8")
+    page, data = write_report(tmp_path / "zh", replace(sheet, lang="zh"))
+    text = page.read_text(encoding="utf-8")
+    assert '<html lang="zh-CN">' in text
+    assert "超额从哪里来" in text
+    assert "Where the excess came from" not in text
+    curves = []
+    for one in (english, text):
+        specs = json.loads(re.search(r'id="figures">(.*?)</script>', one, re.DOTALL).group(1))
+        curves.append([trace["y"] for spec in specs for trace in spec["data"] if trace.get("mode") == "lines"])
+    assert len(curves[0]) > 10
+    assert curves[0] == curves[1]
+    assert data.read_bytes() == (tmp_path / "en" / "report.json").read_bytes()  # programs read one language
+    left = set(re.findall(r"<h2>([^<]*)</h2>", text)) & set(re.findall(r"<h2>([^<]*)</h2>", english))
+    assert left <= {"Rank IC"}
+
+
+def test_numbers_beside_the_page_hold_the_parts_of_the_excess_and_they_add_up(sheet, tmp_path):
+    read = json.loads(write_report(tmp_path, sheet)[1].read_text(encoding="utf-8"))["attribution"]
+    whole = float(linked(sheet.attribution).sum())
+    assert sum(part["linked"] for part in read["parts"]) == pytest.approx(whole)
+    assert sum(read["periods"]["whole"].values()) == pytest.approx(whole)
+    assert list(read["periods"]) == ["whole", "2023"]
+    daily = np.array(list(read["daily"].values())).sum(axis=0)
+    assert daily == pytest.approx(read["excess"])
+    assert read["sessions_without_members"] == 3
+
+
+def test_stress_windows_are_those_that_the_account_saw(random_market):
+    market = random_market(4, sessions=60, first=date(2015, 12, 21))
+    scores = np.random.default_rng(4).normal(size=market.axes.shape)
+    result = simulate(scores, market, strategy=TopkDropout(k=3, drop=1), costs=CostSettings())
+    b_D = np.zeros(len(result.dates))
+    (row,) = tallies.windows(result, b_D)
+    inside = [day.year == 2016 and day.month == 1 for day in result.dates]
+    assert (row["window"], row["first"], row["sessions"]) == ("2016 circuit breaker", date(2016, 1, 1), sum(inside))
+    assert row["excess"] == pytest.approx(np.prod(1 + result.returns_D[inside]) - 1)
+    assert [name for name, _ in tallies.periods(result)] == ["2015", "2016", "2016 circuit breaker"]
 
 
 def test_page_says_in_one_line_why_nothing_is_traded_next(result, comparison, tmp_path):

@@ -203,6 +203,17 @@ def test_reports_of_the_first_schema_get_their_revisions(lake: Lake) -> None:
     assert found["total_assets"].to_list() == [None, None]  # a column of the third schema
 
 
+def test_scores_of_the_third_schema_get_a_column_for_events(lake: Lake) -> None:
+    third = pl.DataFrame({"id": ["a"], "symbol": ["600000.SH"], "scorer": ["one"], "score": [0.5]})
+    third.write_delta(lake.path("news_scores"), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+    lake.state({"schema_version": "3"})
+    assert "news_scores" in migrate(lake.uri)
+    found = open_lake(lake.uri).read("news_scores")
+    assert (found["score"].to_list(), found["event"].to_list()) == ([0.5], [None])
+    with pytest.raises(KestrelError, match="event"):
+        lake.write("news_scores", found.with_columns(event=pl.lit("earthquake")))
+
+
 def test_migrating_again_changes_nothing(lake: Lake) -> None:
     before = lake.versions()
     assert migrate(lake.uri) == []

@@ -11,7 +11,6 @@ from data.rules import exchange_rules
 from data.simulator import KINDS, SimulationSettings, simulate
 from data.simulator.actions import reference_cents
 from data.simulator.alpha import calm, standard
-from data.simulator.futures import contracts, expiry
 from data.simulator.index import inclusion, review_days
 from data.simulator.quotes import NO_LIMIT, limits, quote, ratio_table
 from data.simulator.streams import PARTS, streams
@@ -53,28 +52,6 @@ def test_reviews_take_effect_on_the_second_friday_or_the_session_before() -> Non
     assert [str(span[place]) for place in review_days(span)] == ["2023-06-09", "2023-12-08", "2024-06-14"]
     closed = span[span != np.datetime64("2023-06-09")]
     assert str(closed[review_days(closed)[0]]) == "2023-06-08"
-
-
-def test_futures_expire_on_the_third_friday_or_the_session_after() -> None:
-    span = days("2023-01-01", "2023-12-31")
-    assert expiry(2023, 6, span) == date(2023, 6, 16)
-    assert expiry(2023, 6, span[span != np.datetime64("2023-06-16")]) == date(2023, 6, 19)
-    assert expiry(2024, 3, span) == date(2024, 3, 15)
-    assert expiry(2022, 12, span) == date(2022, 12, 16)
-
-
-@pytest.mark.parametrize(
-    ("day", "names"),
-    [
-        (date(2023, 6, 1), ["IC2306", "IC2307", "IC2309", "IC2312"]),
-        (date(2023, 6, 16), ["IC2306", "IC2307", "IC2309", "IC2312"]),
-        (date(2023, 6, 19), ["IC2307", "IC2308", "IC2309", "IC2312"]),
-        (date(2023, 8, 1), ["IC2308", "IC2309", "IC2312", "IC2403"]),
-        (date(2023, 12, 18), ["IC2401", "IC2402", "IC2403", "IC2406"]),
-    ],
-)
-def test_four_contracts_trade_at_a_time(day: date, names: list[str]) -> None:
-    assert [name for name, _ in contracts(day, days("2023-01-01", "2024-12-31"))] == names
 
 
 def test_limits_follow_board_age_and_date() -> None:

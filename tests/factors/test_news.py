@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import calendar
+from data.events import EVENTS, GROUPS, NAMES, OTHER
 from data.panel import Floats
 from factors.build import values
 from factors.panel import build_panel
@@ -94,6 +95,30 @@ def test_bad_items_are_counted_over_five_sessions(computed: Computed) -> None:
     assert found[:, 1].tolist() == [0.0] * 6
 
 
+@pytest.mark.parametrize(("name", "half_life"), [("results", 3), ("control", 5), ("conduct", 10), ("distress", 10)])
+def test_a_flag_is_halved_every_half_life_after_the_latest_event_and_gone_after_four(computed: Computed, name: str, half_life: int) -> None:
+    items = np.zeros((60, 2))
+    items[2, 0], items[5, 0] = 3, 1
+    found = computed(library()[f"event_{name}"].expr, **{f"news_{name}": items})
+    ages = np.arange(55)
+    assert found[2:5, 0] == pytest.approx(0.5 ** (ages[:3] / half_life))
+    assert found[5:, 0] == pytest.approx(np.where(ages < 4 * half_life, 0.5 ** (ages / half_life), 0.0))
+    assert found[:, 1].tolist() == [0.0] * 60
+
+
+def test_only_news_that_report_an_event_raise_the_flag_of_its_group() -> None:
+    moment = datetime.combine(DAYS[3], time(10))
+    for kind, event in EVENTS.items():
+        found = news_values([(moment, 0, -0.5, kind), (moment, 1, -0.5, OTHER)])
+        raised = {group for group in GROUPS if found[f"event_{group}"][3, 0] == 1}
+        assert raised == {event.group}
+        assert all(found[f"event_{group}"][3, 1] == 0 for group in GROUPS)
+
+
+def test_a_scorer_that_tells_no_events_feeds_no_flags() -> None:
+    assert not {f"event_{group}" for group in GROUPS} & set(news_values([(datetime.combine(DAYS[3], time(10)), 0, 0.5, None)]))
+
+
 def test_every_factor_of_the_family_is_null_while_the_feed_is_silent(computed: Computed) -> None:
     silent = np.full((60, 2), NAN)
     for factor in NEWS:
@@ -104,30 +129,32 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 DAYS = [day for day in (date(2021, 3, 1) + timedelta(days=n) for n in range(60)) if day.weekday() < 5]
 STOCKS = ["000001.SZ", "600000.SH"]
 MOMENTS = st.datetimes(datetime.combine(DAYS[0], time()), datetime.combine(DAYS[-1], time(23, 59, 59)))
-ITEMS = st.lists(st.tuples(MOMENTS, st.integers(0, 1), st.floats(-1, 1, allow_nan=False)), min_size=1, max_size=30)
+Item = tuple[datetime, int, float, str | None]
+ITEMS = st.lists(st.tuples(MOMENTS, st.integers(0, 1), st.floats(-1, 1, allow_nan=False), st.sampled_from([*NAMES, None])), min_size=1, max_size=30)
 
 
-def news_values(items: list[tuple[datetime, int, float]]) -> dict[str, np.ndarray]:
+def news_values(items: list[Item]) -> dict[str, np.ndarray]:
     """Every news factor of a market with these items."""
     flat = dict.fromkeys(("open", "high", "low", "close", "pre_close", "raw_close", "adj"), 1.0) | {"volume": 100.0, "amount": 100.0}
     bars = pl.DataFrame({"date": DAYS}).join(pl.DataFrame({"symbol": STOCKS}), how="cross")
     bars = bars.with_columns(*(pl.lit(value).alias(name) for name, value in flat.items()), limit_up=None, limit_down=None, is_trading=True)
     # an id says nothing of its time, as in a real feed
-    ids = [f"{hash((moment, stock)) % 10**9:09}-{n}" for n, (moment, stock, _) in enumerate(items)]
-    moments, symbols = [moment.replace(tzinfo=SHANGHAI) for moment, *_ in items], [STOCKS[stock] for _, stock, _ in items]
+    ids = [f"{hash((moment, stock)) % 10**9:09}-{n}" for n, (moment, stock, *_) in enumerate(items)]
+    moments, symbols = [moment.replace(tzinfo=SHANGHAI) for moment, *_ in items], [STOCKS[stock] for _, stock, *_ in items]
     news = pl.DataFrame({"id": ids, "published_at": moments, "symbols": [[symbol] for symbol in symbols]})
     news = news.with_columns(pl.col("published_at").dt.convert_time_zone("Asia/Shanghai"))
-    scores = pl.DataFrame({"id": ids, "symbol": symbols, "scorer": "one", "score": [score for *_, score in items]})
+    scores = pl.DataFrame({"id": ids, "symbol": symbols, "scorer": "one", "score": [score for *_, score, _ in items]})
+    scores = scores.with_columns(pl.Series("event", [event for *_, event in items], dtype=pl.String))
     panel = build_panel({"bars": bars, "calendar": calendar.table(DAYS), "news": news, "news_scores": scores})
-    return values(NEWS, panel)
+    return values([factor for factor in NEWS if factor.unavailable(panel.columns, "raw") is None], panel)
 
 
 @settings(max_examples=25, deadline=None)
 @given(earlier=ITEMS, later=ITEMS, cut=st.integers(5, len(DAYS) - 2))
 def test_later_news_leave_every_earlier_factor_as_it_was_to_the_bit(earlier: list, later: list, cut: int) -> None:
     close = datetime.combine(DAYS[cut], time(15))
-    known = [item for item in earlier if item[0] <= close] or [(close, 0, 0.25)]
-    perturbed = [(max(moment, close + timedelta(microseconds=1)), stock, score) for moment, stock, score in later]
+    known = [*(item for item in earlier if item[0] <= close), (close, 0, 0.25, OTHER)]
+    perturbed = [(max(moment, close + timedelta(microseconds=1)), *rest) for moment, *rest in later]
     before, after = news_values(known), news_values(known + perturbed)
     for name, found in before.items():
         assert np.array_equal(found[: cut + 1], after[name][: cut + 1], equal_nan=True), name
@@ -135,9 +162,11 @@ def test_later_news_leave_every_earlier_factor_as_it_was_to_the_bit(earlier: lis
 
 def test_the_law_would_notice_an_item_at_the_close() -> None:
     close = datetime.combine(DAYS[30], time(15))
-    earlier = [(close - timedelta(days=2), 0, 0.5), *((datetime.combine(day, time(9)), 1, 0.0) for day in DAYS)]
-    before, after = news_values(earlier), news_values([*earlier, (close, 0, -1.0)])
-    moved = {name for name, found in before.items() if not np.array_equal(found[:31], after[name][:31], equal_nan=True)}
+    earlier = [(close - timedelta(days=2), 0, 0.5, OTHER), *((datetime.combine(day, time(9)), 1, 0.0, OTHER) for day in DAYS)]
+    before, moved = news_values(earlier), set()
+    for kind in ("rating_change", "executive_gone", "accounting_fraud", "funds_at_risk"):  # one of each group
+        after = news_values([*earlier, (close, 0, -1.0, kind)])
+        moved |= {name for name, found in before.items() if not np.array_equal(found[:31], after[name][:31], equal_nan=True)}
     assert moved == set(before) - {"news_surprise"}  # it needs twenty sessions before
 
 

@@ -19,6 +19,7 @@ from models.dataset import Dataset
 from models.folds import Fold
 from models.ranker.model import Ranker, fading
 from models.ranker.settings import MarketSettings, RankerSettings
+from models.registry import KINDS
 from models.walk import judged
 
 
@@ -136,7 +137,7 @@ def test_experts_share_the_load(fitted: Ranker) -> None:
 
 
 def test_the_epoch_with_the_best_validation_rank_ic_is_kept(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
-    ranker = refit(planted, short, quick.model_copy(update={"epochs": 8, "patience": 1, "rate": 0.02}))
+    ranker = refit(planted, short, quick.model_copy(update={"epochs": 8, "patience": 1, "rate": 0.02, "keep": 1}))
     rank_ics = [epoch.rank_ic for epoch in ranker.epochs]
     assert ranker.best_epoch == int(np.argmax(rank_ics))
     assert len(rank_ics) in (ranker.best_epoch + 2, 8)
@@ -144,6 +145,88 @@ def test_the_epoch_with_the_best_validation_rank_ic_is_kept(planted: Dataset, sh
     assert mean_rank_ic(ranker.score(planted, short.valid), y_SN) == pytest.approx(max(rank_ics), abs=1e-6)
     heads = {str(h): ranker.head_scores(planted, short.valid)[..., place] for place, h in enumerate(ranker.horizons)}
     assert ranker.weights == pytest.approx(weigh(heads, y_SN), abs=1e-6)
+    assert ranker.averaged == (ranker.best_epoch,)
+
+
+def test_the_mean_of_the_best_epochs_is_taken_where_validation_finds_it_no_worse(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    settings = quick.model_copy(update={"epochs": 6, "patience": 6, "rate": 0.02})
+    alone, mean = (refit(planted, short, settings.model_copy(update={"keep": keep})) for keep in (1, 3))
+    y_SN = planted.loss_label(5)[short.valid]
+    reached = mean_rank_ic(mean.score(planted, short.valid), y_SN)
+    ranking = sorted(range(6), key=lambda place: -mean.epochs[place].rank_ic)
+    assert alone.epochs == mean.epochs
+    assert mean.averaged in (tuple(sorted(ranking[:3])), (ranking[0],))
+    assert reached >= mean.epochs[ranking[0]].rank_ic - 1e-6
+    assert (len(mean.averaged) == 3) == (reached > mean.epochs[ranking[0]].rank_ic + 1e-9)
+
+
+def test_seeds_side_by_side_are_what_each_is_alone(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    together = {seed: Ranker(quick) for seed in (3, 4)}
+    Ranker.fit_seeds(together, planted, short.train, short.valid)
+    for seed, ranker in together.items():
+        alone = refit(planted, short, quick, seed=seed)
+        assert alone.epochs == ranker.epochs
+        assert saved(ranker, tmp_path / f"{seed}") == saved(alone, tmp_path / f"alone-{seed}")
+
+
+def test_seeds_killed_between_two_checkpoints_catch_up(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:
+    homes = {seed: tmp_path / str(seed) for seed in (3, 4)}
+    refit(planted, short, quick.model_copy(), seed=3, checkpoints=homes[3])  # one is done, the other hasn't begun
+    together = {seed: Ranker(quick) for seed in homes}
+    Ranker.fit_seeds(together, planted, short.train, short.valid, checkpoints=homes)
+    for seed, ranker in together.items():
+        assert ranker.epochs == refit(planted, short, quick, seed=seed).epochs
+
+
+@pytest.mark.parametrize("body", ["ranker_dense", "transformer", "gru", "mlp"])
+def test_plain_bodies_learn_score_and_come_back_from_their_files(
+    body: str, planted: Dataset, fold: Fold, quick: RankerSettings, tmp_path: Path
+) -> None:
+    defaults = KINDS[body].defaults
+    assert isinstance(defaults, RankerSettings)
+    settings = defaults.model_copy(update={"width": 16, "epochs": quick.epochs, "rate": quick.rate, "lookback": min(defaults.lookback, 3)})
+    ranker = refit(planted, fold, settings)
+    assert ranker.name == body
+    found = ranker.score(planted, fold.test)
+    truth = np.where(planted.present_DN, planted.x_DNF[..., 0] - planted.x_DNF[..., 1], np.nan)[fold.test]
+    known = np.isfinite(truth)
+    best = mean_rank_ic(truth, np.where(known, planted.label(5)[fold.test], np.nan))
+    assert judged(planted, fold.test, found, 5).rank_ic > 0.7 * best
+    ranker.save(tmp_path)
+    assert Ranker.load(tmp_path).score(planted, fold.test).tobytes() == found.tobytes()
+
+
+def test_a_penalty_on_styles_makes_scores_lean_on_them_less(planted: Dataset, fold: Fold, quick: RankerSettings) -> None:
+    style = planted.names[0]
+    leans = []
+    for weight in (0.0, 5.0):
+        ranker = refit(planted, fold, quick.model_copy(update={"style": weight, "styles": (style,)}))
+        score_SN = ranker.score(planted, fold.test)
+        leans.append(abs(mean_rank_ic(score_SN, np.where(np.isfinite(score_SN), planted.x_DNF[fold.test][..., 0], np.nan))))
+    assert leans[1] < 0.5 * leans[0]
+    with pytest.raises(KestrelError, match="nothing_like_it"):
+        refit(planted, fold, quick.model_copy(update={"styles": ("nothing_like_it",)}))
+
+
+def test_a_wide_market_is_seen_through_inducing_points(planted: Dataset, short: Fold, quick: RankerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refit(planted, short, quick).inducing == 0
+    monkeypatch.setattr("models.ranker.model.DIRECT", 10)
+    assert refit(planted, short, quick).inducing == 64
+    assert refit(planted, short, quick.model_copy(update={"inducing": 0})).inducing == 0
+
+
+def test_a_random_router_stays_as_chance_made_it(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
+    one, other = (refit(planted, short, quick.model_copy(update={"router": "random", "rate": rate})) for rate in (1e-3, 1e-2))
+    name = "experts.router.weight"
+    assert torch.equal(one.network.state_dict()[name], other.network.state_dict()[name])
+    learnt = [refit(planted, short, quick.model_copy(update={"rate": rate})).network.state_dict()[name] for rate in (1e-3, 1e-2)]
+    assert not torch.equal(*learnt)
+
+
+def test_the_load_of_experts_is_known_by_session(fitted: Ranker, planted: Dataset, fold: Fold) -> None:
+    load_SE = fitted.expert_load(planted, fold.test)
+    assert load_SE.shape == (len(fold.test), fitted.settings.experts)
+    assert load_SE.sum(axis=1) == pytest.approx(1)
 
 
 def test_a_stopped_training_goes_on_to_the_same_losses_and_bytes(planted: Dataset, short: Fold, quick: RankerSettings, tmp_path: Path) -> None:

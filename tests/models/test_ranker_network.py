@@ -4,8 +4,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from models.kernels.experts import max_violation, moe_route
-from models.ranker.network import Experts, Network, Output
-from models.ranker.settings import RankerSettings
+from models.ranker.bodies import build
+from models.ranker.body import Body, Output
+from models.ranker.network import Network
+from models.ranker.parts import Experts, InducedBlock
+from models.ranker.settings import BodyName, RankerSettings
 
 SMALL = RankerSettings(width=16, lookback=4, time_inner=16, experts=4, expert_width=8, cross_head=8, layers=2, cross_layers=2)
 FACTORS, FLAGS, GAUGES = 5, 2, 3
@@ -30,9 +33,16 @@ def seen() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(2, 7, 4, FACTORS + FLAGS).double(), valid, torch.randn(2, GAUGES).double()
 
 
-def scores(made: Network, x: Tensor, valid: Tensor, m: Tensor) -> Tensor:
-    found: Output = made(x, valid, m)
-    return found.score_SNH.detach()
+def run(made: Body, x: Tensor, valid: Tensor, m: Tensor) -> Output:
+    """Windows as a panel that holds each of their rows by itself."""
+    x_QF = torch.cat([torch.zeros(1, x.shape[-1], dtype=x.dtype), x.flatten(0, 2)])
+    row_SNT = (1 + torch.arange(valid.numel())).view(valid.shape) * valid
+    found: Output = made(x_QF, row_SNT, m)
+    return found
+
+
+def scores(made: Body, x: Tensor, valid: Tensor, m: Tensor) -> Tensor:
+    return run(made, x, valid, m).score_SNH.detach()
 
 
 def test_permuting_stocks_permutes_their_scores(seen: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -66,7 +76,7 @@ def test_other_sessions_of_a_batch_change_nothing(seen: tuple[Tensor, Tensor, Te
 def test_each_part_of_the_network_reaches_the_scores(seen: tuple[Tensor, Tensor, Tensor]) -> None:
     x, valid, m = seen
     made = network()
-    made(x, valid, m).score_SNH[valid[..., -1]].square().sum().backward()
+    run(made, x, valid, m).score_SNH[valid[..., -1]].square().sum().backward()
     still = {name for name, parameter in made.named_parameters() if parameter.grad is None or not parameter.grad.any()}
     assert still == set()
 
@@ -107,7 +117,7 @@ def test_a_chained_head_sees_the_one_before_it_and_not_the_one_after(seen: tuple
 
 
 def test_present_stocks_alone_count_as_load(seen: tuple[Tensor, Tensor, Tensor]) -> None:
-    assert int(network()(*seen).load_E.sum()) == 13 * SMALL.active
+    assert int(run(network(), *seen).load_E.sum()) == 13 * SMALL.active
 
 
 def test_the_bias_brings_a_lopsided_router_into_balance() -> None:
@@ -146,3 +156,45 @@ def test_settings_come_from_lists_as_a_config_has_them() -> None:
     found = RankerSettings.model_validate({"heads": [1, 5], "market": {"means": ["reversal_5"], "styles": [["a", "b"]]}})
     assert (found.heads, found.market.styles) == ((1, 5), (("a", "b"),))
     assert RankerSettings.model_validate_json(found.model_dump_json()) == found
+
+
+def test_through_inducing_points_stocks_still_permute_and_absent_ones_change_nothing(seen: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, valid, m = seen
+    made = network(SMALL.model_copy(update={"inducing": 3}))
+    assert any(isinstance(block, InducedBlock) for block in made.over_stocks)
+    before = scores(made, x, valid, m)
+    order = torch.randperm(7)
+    assert torch.allclose(scores(made, x[:, order], valid[:, order], m), before[:, order], atol=1e-12)
+    present = valid[..., -1]
+    garbage = torch.where(present[..., None, None], x, 1e3 * torch.randn_like(x))
+    assert torch.allclose(scores(made, garbage, valid, m)[present], before[present], atol=1e-12)
+    moved = x.clone()
+    moved[:, 0] += 1
+    assert not torch.allclose(scores(made, moved, valid, m)[:, 1:6], before[:, 1:6], atol=1e-9)
+
+
+@pytest.mark.parametrize("body", ["transformer", "gru", "mlp"])
+def test_plain_bodies_score_each_stock_by_itself(body: BodyName, seen: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, valid, m = seen
+    torch.manual_seed(0)
+    made = build(SMALL.model_copy(update={"body": body}), factors=FACTORS, flags=FLAGS, gauges=GAUGES, horizons=2).double().eval()
+    before = scores(made, x, valid, m)
+    moved = x.clone()
+    moved[:, 0] += 1
+    after = scores(made, moved, valid, m)
+    assert torch.allclose(after[:, 1:], before[:, 1:], atol=1e-12)
+    assert not torch.allclose(after[:, 0], before[:, 0])
+    assert not torch.allclose(scores(made, x, valid, -m), before)
+    assert bool(before.isfinite().all())
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # torch says that its fused norm is for one type
+def test_in_16_bits_the_router_stays_in_32(seen: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, valid, m = seen
+    made = network().float()
+    exact = run(made, x.float(), valid, m.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = run(made, x.float(), valid, m.float())
+    assert torch.equal(rough.load_E.sum(), exact.load_E.sum())
+    assert torch.allclose(rough.score_SNH.float(), exact.score_SNH, atol=0.1, rtol=0.1)
+    assert not torch.equal(rough.score_SNH.float(), exact.score_SNH)

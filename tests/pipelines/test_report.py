@@ -8,7 +8,8 @@ import pytest
 
 from data.lake import Lake, open_lake
 from pipelines.config import Config
-from pipelines.report import STYLES, report
+from pipelines.explain import STYLES
+from pipelines.report import report
 from pipelines.trade import Source, backtest, market_of, trade
 
 ConfigIn = Callable[[Path], Config]
@@ -62,6 +63,30 @@ def test_exposures_of_the_book_cover_every_style_and_session(desk: Path, config_
     assert active.sum(axis=0) == pytest.approx(0, abs=1e-9)
     assert found["industries"]["cash"] == pytest.approx(np.array(series["cash"]) / np.array(series["nav"]), abs=1e-9)
     assert not any("hindsight" in remark for remark in found["remarks"])
+
+
+def test_report_tells_where_the_excess_came_from_and_what_size_would_change(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    read = numbers(lake, config, drawn(lake))
+    parts, series = read["attribution"], read["series"]
+    nav, capital = np.array(series["nav"]), config.backtest.simulation.cash
+    excess = np.diff(nav, prepend=capital) - np.concatenate([[capital], nav[:-1]]) * series["benchmark_return"]
+    assert np.array(parts["excess"]) == pytest.approx(excess, abs=0.0051)  # rounded to the cent
+    relative = np.prod(1 + np.array(series["return"])) / np.prod(1 + np.array(series["benchmark_return"])) - 1
+    assert sum(part["linked"] for part in parts["parts"]) == pytest.approx(relative, abs=1e-8)
+    assert {part["name"] for part in parts["parts"] if part["kind"] == "style"} == set(STYLES)
+    assert parts["sessions_without_members"] == 0
+    assert any(parts["daily"]["dividends"])
+    own = [row for row in read["capacity"] if row["cash"] == capital]
+    assert own[0]["excess_geometric"] == pytest.approx(read["metrics"]["excess_geometric"])
+
+
+def test_chinese_report_lies_beside_the_english_one(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk)
+    backtest(lake, config, drawn(lake))
+    page = report(lake, config, lang="zh")
+    assert page.parent.name == "drawn-zh"
+    assert "超额从哪里来" in page.read_text(encoding="utf-8")
 
 
 def test_report_says_what_is_hindsight_and_what_the_lake_lacks(desk: Path, config_in: ConfigIn) -> None:

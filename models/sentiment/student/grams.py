@@ -94,19 +94,26 @@ def weighed(edges: Edges, buckets: Ints, counts: Ints, column: Ints, scale: Floa
 @njit(cache=True, nogil=True)
 def times(edges: Edges, columns: Ints, values: Floats32, weights_KC: Floats32 | Floats, out_NC: Floats) -> None:
     """The sparse matrix times the weights, added to out."""
+    row_C = np.empty(out_NC.shape[1])  # apart from both matrices, so that the compiler may take several classes at once
     for n in range(len(edges) - 1):
+        row_C[:] = out_NC[n]
         for k in range(edges[n], edges[n + 1]):
-            for c in range(out_NC.shape[1]):
-                out_NC[n, c] += values[k] * weights_KC[columns[k], c]
+            value, weight_C = np.float64(values[k]), weights_KC[columns[k]]
+            for c in range(len(row_C)):
+                row_C[c] += value * weight_C[c]
+        out_NC[n] = row_C
 
 
 @njit(cache=True, nogil=True)
 def transposed_times(edges: Edges, columns: Ints, values: Floats32, given_NC: Floats, out_KC: Floats) -> None:
     """The transposed sparse matrix times what is given, added to out, row by row."""
+    given_C = np.empty(out_KC.shape[1])
     for n in range(len(edges) - 1):
+        given_C[:] = given_NC[n]
         for k in range(edges[n], edges[n + 1]):
-            for c in range(out_KC.shape[1]):
-                out_KC[columns[k], c] += values[k] * given_NC[n, c]
+            value, out_C = np.float64(values[k]), out_KC[columns[k]]
+            for c in range(len(given_C)):
+                out_C[c] += value * given_C[c]
 
 
 def rows_of(matrix: tuple[Edges, Ints, Floats32], rows: Edges) -> tuple[Edges, Ints, Floats32]:

@@ -105,13 +105,18 @@ class Stub:
         self.bill += (len(text) // 2) * PRICES["hit"] + (len(text) + 5 - len(text) // 2) * PRICES["miss"] + written * PRICES["output"]
         finish = "stop" if stopped else "length"
         if path.endswith("chat/completions"):
-            choice: dict[str, Any] = {"finish_reason": "stop", "message": chat_message(drawn, fault)}
+            choice: dict[str, Any] = {"finish_reason": "stop", "message": chat_message(drawn, fault, " B" if "字母" in text else "")}
             if body.get("logprobs"):
                 listed = [{"token": token, "logprob": log} for token, log in logs(drawn).items()]
                 choice["logprobs"] = {"content": [{"token": str(drawn % 5 + 1), "logprob": -0.1, "top_logprobs": listed}]}
         elif "stop" in body:
             thought = {"closes twice": "a</think>b</think>", "closes": "a</think>"}.get(fault, "想" * written)
             choice = {"finish_reason": finish, "text": thought}
+        elif text.endswith("事件："):
+            usage["completion_tokens"] = 1
+            choice = {"finish_reason": "length", "text": "ABCDEFGHIJKLM"[drawn % 13]}
+            if self.logprobs:
+                choice["logprobs"] = {"top_logprobs": [{choice["text"]: -1.5, f" {choice['text']}": -1.5, "好": -1.0, "M": -2.0}]}
         else:
             usage["completion_tokens"] = 1 if fault != "overrun" else 5
             choice = {"finish_reason": "length", "text": "大" if fault == "no label" else str(drawn % 5 + 1)}
@@ -127,9 +132,9 @@ class Stub:
         return answer
 
 
-def chat_message(drawn: int, fault: str) -> dict[str, Any]:
-    """A chat's answer with its thought apart, by either name."""
-    label = str(drawn % 5 + 1)
+def chat_message(drawn: int, fault: str, event: str) -> dict[str, Any]:
+    """A chat's answer with its thought apart, by either name; the letter of an event after the label where one is asked for."""
+    label = f"{drawn % 5 + 1}{event}"
     if fault == "inline":
         return {"content": f"<think>想</think>\n\n{label}"}
     if fault == "closes twice":

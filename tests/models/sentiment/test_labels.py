@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.sentiment.labels import Calibration, Five, Unlabelled, fit_temperature, five, from_draws, from_logs, from_top, read_label
+from models.sentiment.labels import (
+    Calibration,
+    Five,
+    Unlabelled,
+    fit_temperature,
+    five,
+    from_draws,
+    from_logs,
+    from_top,
+    read_both,
+    read_label,
+    told_event,
+)
 
 FIVE = st.lists(st.floats(0.01, 1.0), min_size=5, max_size=5).map(lambda found: five(np.array(found) / sum(found)))
 
@@ -35,6 +47,27 @@ def test_a_label_is_read_whatever_stands_around_it(text: str, label: str) -> Non
 def test_anything_else_is_no_label(text: str) -> None:
     with pytest.raises(Unlabelled):
         read_label(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [("4 C", ("4", "C")), ("**2**\n**k**。", ("2", "K")), ("评分：1，事件：H", ("1", "H")), ("3", ("3", None)), ("5。", ("5", None))],
+)
+def test_a_label_and_the_letter_of_an_event_are_read_together(text: str, both: tuple[str, str | None]) -> None:
+    assert read_both(text) == both
+
+
+@pytest.mark.parametrize("text", ["C", "4 C D", "4 因为 C", "6 C"])
+def test_a_label_with_more_than_a_letter_is_no_answer(text: str) -> None:
+    with pytest.raises(Unlabelled):
+        read_both(text)
+
+
+def test_the_likeliest_letter_tells_the_event_and_too_little_of_any_tells_none() -> None:
+    letters = {"A": "earnings_decline", "M": "other"}
+    assert told_event({"M": -1.0, "A": -1.2, " A": -2.0, "好": -0.9}, letters, least_mass=0.1) == "earnings_decline"
+    assert told_event({"好": -0.01, "A": -5.0}, letters, least_mass=0.1) is None
+    assert told_event({}, letters, least_mass=0.0) is None
 
 
 def test_draws_are_counted_over_a_prior_of_one_half_each() -> None:

@@ -27,6 +27,23 @@ def test_words_count_and_negations_and_turns_reverse_them(text: str, sign: int) 
     assert (tone > 0) - (tone < 0) == sign
 
 
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ("预计全年预亏3亿元", "earnings_decline"),
+        ("否认财务造假", "other"),
+        ("收到警示函：未及时披露关联交易", "disclosure_breach"),
+        ("终止重大资产重组，董事长辞职", "restructuring_failed"),
+        ("召开股东大会", "other"),
+    ],
+)
+def test_the_first_event_that_isn_t_denied_is_told(text: str, event: str) -> None:
+    assert Lexicon().event(text) == event
+    answer = Lexicon().score([News("a", "600000.SH", "公司", text)])[0]
+    assert isinstance(answer, Answer)
+    assert answer.event == event
+
+
 @given(st.floats(-1, 1))
 def test_a_score_is_spread_over_its_two_neighbours_without_changing_it(score: float) -> None:
     answer = Answer(spread(score))

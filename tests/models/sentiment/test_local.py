@@ -82,8 +82,13 @@ def scorer_of(folder: Path, loaded: tuple[Any, Any], tmp_path: Path, monkeypatch
     monkeypatch.setattr("models.sentiment.local.load", lambda *_: loaded)
     count = iter(range(1000))
 
-    def make(*, batch: int = 8, cache: str = "", **thinking: Any) -> LocalScorer:
-        raw = {"local": {"folder": str(folder), "batch": batch}, "thinking": thinking, "calibration": {"least_mass": 0.0, "contextual": False}}
+    def make(*, batch: int = 8, cache: str = "", asked: str = "score-1", **thinking: Any) -> LocalScorer:
+        raw = {
+            "prompt": asked,
+            "local": {"folder": str(folder), "batch": batch},
+            "thinking": thinking,
+            "calibration": {"least_mass": 0.0, "contextual": False},
+        }
         return LocalScorer(SentimentSettings.model_validate(raw), Cache(tmp_path / f"{cache or next(count)}.db"))
 
     return make
@@ -104,6 +109,22 @@ def test_label_probabilities_are_those_of_a_forward_pass_by_hand(scorer_of: Make
             logits = model(torch.tensor([ids])).logits[0, -1, : tongue.size].float()
         labels = [tongue.tokenizer.convert_tokens_to_ids(label) for label in "12345"]
         assert answer == pytest.approx(five(torch.softmax(logits[labels], dim=-1).tolist()), abs=1e-6)
+
+
+def test_events_are_the_likeliest_letters_of_a_forward_pass_by_hand_after_the_likeliest_label(scorer_of: Make) -> None:
+    scorer = scorer_of(cap=0, asked="score-2")
+    tongue, model, asked = scorer.tongue, scorer.model, scorer.prompt
+    found = scorer.score(NEWS)
+    alone = scorer_of(cap=0, asked="score-2", batch=1).score(NEWS)
+    for piece, answer, other in zip(NEWS, found, alone, strict=True):
+        assert isinstance(answer, Answer)
+        assert isinstance(other, Answer)
+        label = scorer.labels[max(range(5), key=lambda place: answer.probabilities[place])]
+        ids = [*tongue.prompt(asked.render(piece)), *tongue.trusted(CLOSING + asked.answer), label, *tongue.trusted(asked.event)]
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, -1, : tongue.size].float()
+        letters = [tongue.tokenizer.convert_tokens_to_ids(letter) for letter in asked.letters]
+        assert answer.event == other.event == list(asked.letters.values())[int(logits[letters].argmax())]
 
 
 def test_a_batch_padded_on_the_left_answers_as_each_piece_alone(scorer_of: Make) -> None:

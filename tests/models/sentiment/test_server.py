@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from data.events import NAMES
 from models.sentiment.answers import Answer, Failure, News
 from models.sentiment.cache import Cache
 from models.sentiment.labels import Calibration, five
@@ -32,6 +33,45 @@ def test_a_rerun_asks_nothing_costs_nothing_and_says_the_same(stubs: ModuleType,
         again = scorer_of(stub)
         assert again.score(pieces) == first
         assert (stub.requests, stub.bill, again.runner.tally.cost) == (asked, bill, 0)
+
+
+def test_a_prompt_that_asks_for_events_costs_one_more_short_call_and_moves_no_score(stubs: ModuleType, scorer_of: Make, pieces: list[News]) -> None:
+    with stubs.Stub() as stub:
+        stub.keep_bodies = True
+        scorer = scorer_of(stub, **PLAIN, prompt="score-2")
+        found = scorer.score(pieces)
+        assert all(isinstance(answer, Answer) and answer.event in NAMES for answer in found)
+        assert len({answer.event for answer in found if isinstance(answer, Answer)}) > 1
+        asked = [body["prompt"] for body in stub.bodies if body["prompt"].endswith("\n事件：")]
+        answers = {body["prompt"] for body in stub.bodies if body["prompt"].endswith("评分：")}
+        assert len(asked) == len(pieces)
+        assert {text.removesuffix("\n事件：")[:-1] for text in asked} == answers
+        for answer in found:
+            assert isinstance(answer, Answer)
+            likeliest = str(max(range(5), key=lambda place: answer.probabilities[place]) + 1)
+            assert any(text.removesuffix("\n事件：").endswith(likeliest) for text in asked)
+        requests, bill = stub.requests, stub.bill
+        assert scorer.score(pieces) == found
+        assert stub.requests == requests
+        assert scorer.cache.bill()[0]["spent_cny"] == pytest.approx(bill / 1e6)
+
+
+@pytest.mark.parametrize(("server", "logprobs"), [({"api": "chat"}, True), ({"api": "chat"}, False), ({}, False)])
+def test_servers_without_completions_or_log_probabilities_tell_events_too(
+    stubs: ModuleType, scorer_of: Make, pieces: list[News], server: dict[str, str], logprobs: bool
+) -> None:
+    with stubs.Stub(logprobs=logprobs) as stub:
+        found = scorer_of(stub, **PLAIN, server=server, prompt="score-2", thinking={"samples": 2}).score(pieces)
+    events = [answer.event for answer in found if isinstance(answer, Answer)]
+    assert len(events) == len(pieces)
+    assert set(events) == {"rating_change"} if server else set(events) <= set(NAMES)
+
+
+def test_a_chat_that_tells_no_letter_keeps_its_score(stubs: ModuleType, scorer_of: Make, pieces: list[News]) -> None:
+    with stubs.Stub(lambda body, before: "no label") as stub:
+        found = scorer_of(stub, **PLAIN, server={"api": "chat"}, prompt="score-2").score(pieces[:1])[0]
+    assert isinstance(found, Answer)
+    assert found.event is None
 
 
 def test_equal_questions_are_asked_once_and_only_the_first_is_billed(stubs: ModuleType, scorer_of: Make) -> None:

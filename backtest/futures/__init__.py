@@ -1,0 +1,1 @@
+"""A long book hedged with index futures: contracts, terms by date, the margin account, and where every cent came from."""
