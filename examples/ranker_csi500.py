@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from backtest.luck import expected_best, probabilistic_sharpe, ratio
 from data.lake import Lake, open_lake
 from models.ranker.model import Ranker
 from models.registry import load
-from models.verdict import deflated_sharpe, thirds
+from models.verdict import thirds
 from pipelines.charts import bars, heat
 from pipelines.compare import by_model, named
 from pipelines.config import Config, parse
@@ -86,11 +87,10 @@ def main() -> None:
     configs |= {name: variant(configs["split"], model, settings) for name, (model, settings) in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
-    counted = {name: count(config, folders[name]) for name, config in configs.items()}
-    found: dict[str, Any] = {"evaluations": max(counted.values())}
+    found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
     for name in ("walk", "split"):
-        found[name] = {"results": read_json(folders[name] / DONE), **verdict(lake, configs[name], folders[name])}
-        found[name]["accounts"] = accounts(lake, configs[name], folders[name], tries=found["evaluations"])
+        of = lake, configs[name], folders[name]
+        found[name] = {"results": read_json(folders[name] / DONE), **verdict(*of), "accounts": accounts(*of, tries=found["evaluations"])}
     found["ablations"] = ablations(configs, folders)
     found["trees"] = best_trees(folders["split"], configs["split"].train.horizon)
     found["experts"] = experts(lake, configs["split"], folders["split"])
@@ -151,8 +151,8 @@ def accounts(lake: Lake, config: Config, folder: Path, *, tries: int) -> list[Ro
     for row in rows:
         days = pl.read_parquet(traded / row["model"] / "nav.parquet")
         gaps[row["model"]] = (days["return"] - days["benchmark_return"]).to_numpy()
-    spread = float(np.std([gap.mean() / gap.std(ddof=1) for gap in gaps.values()], ddof=1)) if len(gaps) > 1 else float("nan")
-    return [{**row, "deflated_sharpe": deflated_sharpe(gaps[row["model"]], tries=tries, spread=spread)} for row in rows]
+    hurdle = expected_best(float(np.std([ratio(gap_D) for gap_D in gaps.values()], ddof=1)), tries)
+    return [{**row, "deflated_sharpe": probabilistic_sharpe(gaps[row["model"]], hurdle)} for row in rows]
 
 
 def ablations(configs: Mapping[str, Config], folders: Mapping[str, Path]) -> list[Row]:
@@ -253,14 +253,10 @@ def judged(part: Mapping[str, Any], config: Config) -> list[str]:
     )
     for rows in (by_model(part["years"], "year", main), by_model(named(part["regimes"]), "regime", main)):
         texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.4f}" for key, value in row.items()} for row in rows]))
-    scores = {
-        row["model"]: {"scores": NAMES[row["model"]], **{key: f"{value:.2f}" for key, value in row.items() if key != "model"}}
-        for row in part["scores"]
-    }
-    texts += [
-        table(list(scores.values())),
-        "autocorrelation and replaced: of ranks, and of the best 50, after 1 and 5 sessions; the rest are mean rank correlations.",
-    ]
+    texts.append(table([{key: NAMES[value] if key == "model" else f"{value:.2f}" for key, value in row.items()} for row in part["scores"]]))
+    texts.append(
+        "Autocorrelation of the scores' ranks, and new ones among the best 50, after 1 and 5 sessions; then mean rank correlations with styles."
+    )
     accounts = [
         {"account": NAMES[row["model"]], **spread(row, ACCOUNT), "deflated Sharpe": f"{row['deflated_sharpe']:.2f}"} for row in part["accounts"]
     ]

@@ -1,12 +1,11 @@
-"""What a model's figures are worth: paired with others', by regime, how fast its scores turn over, what they are made of, and after how many tries.
+"""What a model's figures are worth: paired with others', by regime, how fast its scores turn over, what they are made of.
 
 Pure functions of arrays.  Dims: D and S sessions, N stocks.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import e, sqrt
-from statistics import NormalDist
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from factors.exposures import mean_correlations, ranked
 from factors.judge import Interval, difference, summary
 from models.dataset import Bools
 
-EULER = 0.5772156649015329
 THIRDS = ("low", "middle", "high")
 CALM = 20  # sessions behind the market's volatility and return
 
@@ -100,28 +98,6 @@ def exposures(score_SN: NDArray[np.floating], styles: Mapping[str, NDArray[np.fl
     here = {name: np.where(np.isfinite(scored_SN), values_SN[::every], np.nan) for name, values_SN in styles.items()}
     found = mean_correlations(ranked({"score": scored_SN}), ranked(here))[0]
     return dict(zip(styles, found.tolist(), strict=True))
-
-
-def deflated_sharpe(returns_D: Floats, *, tries: int, spread: float) -> float:
-    """Chance that the Sharpe ratio of these returns beats what the best of so many tries without skill would show.
-
-    spread: deviation over the tries of their ratios, a session each, not a year.  The ratio's own error counts the skewness and kurtosis
-    of the returns.  NaN for fewer than two tries or returns that don't vary.  (Bailey and López de Prado 2014)
-    """
-    deviation = float(returns_D.std(ddof=1)) if len(returns_D) > 1 else 0.0
-    if tries < 2 or deviation == 0:
-        return float("nan")
-    sharpe = float(returns_D.mean()) / deviation
-    z_D = (returns_D - returns_D.mean()) / returns_D.std()
-    skewness, kurtosis = float((z_D**3).mean()), float((z_D**4).mean())
-    error = sqrt((1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2) / (len(returns_D) - 1))
-    return NormalDist().cdf((sharpe - luckiest(tries=tries, spread=spread)) / error)
-
-
-def luckiest(*, tries: int, spread: float) -> float:
-    """The largest Sharpe ratio to be expected of so many tries without skill whose ratios deviate by `spread`."""
-    inverse = NormalDist().inv_cdf
-    return spread * ((1 - EULER) * inverse(1 - 1 / tries) + EULER * inverse(1 - 1 / (tries * e)))
 
 
 def _variance(values_S: Floats, lags: int) -> float:

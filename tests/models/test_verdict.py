@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.verdict import by_third, deflated_sharpe, exposures, luckiest, market_states, paired, pooled, replaced, thirds
+from models.verdict import by_third, exposures, market_states, paired, pooled, replaced, thirds
 
 
 def test_every_model_but_the_rival_is_paired_with_it_date_by_date() -> None:
@@ -66,21 +66,3 @@ def test_errors_over_markets_count_sessions_and_markets() -> None:
     apart = pooled([np.full(900, level) + 0.01 * rng.normal(size=900) for level in (0.0, 0.1, 0.2)], lags=5)
     assert apart.error == apart.between == pytest.approx(0.1 / np.sqrt(3), rel=0.01)
     assert pooled([np.r_[np.nan, 1.0, 2.0]], lags=1).mean == 1.5
-
-
-def test_a_sharpe_ratio_is_worth_less_the_more_was_tried() -> None:
-    returns_D = np.random.default_rng(2).normal(0.001, 0.01, size=900)
-    worth = [deflated_sharpe(returns_D, tries=tries, spread=0.03) for tries in (2, 10, 100)]
-    assert worth[0] > worth[1] > worth[2] > 0
-    assert np.isnan(deflated_sharpe(returns_D, tries=1, spread=0.03))
-    assert np.isnan(deflated_sharpe(np.zeros(10), tries=5, spread=0.03))
-
-
-def test_the_deflated_sharpe_ratio_is_the_published_one() -> None:
-    # The example of Bailey and López de Prado (2014): 1,250 days, 2.5 a year, 100 tries with a variance of 1/2 a year, skewness -3, kurtosis 10.
-    spread = np.sqrt(0.5 / 250)
-    assert luckiest(tries=100, spread=spread) == pytest.approx(0.1132, abs=5e-5)
-    returns_D = np.r_[np.ones(1145), np.full(105, -1.0)]  # two values as often as these have a skewness of -3 and a kurtosis of 10
-    z_D = (returns_D - returns_D.mean()) / returns_D.std(ddof=1)
-    assert ((z_D**3).mean(), (z_D**4).mean()) == pytest.approx((-3, 10), abs=0.03)
-    assert deflated_sharpe(z_D + 2.5 / np.sqrt(250), tries=100, spread=spread) == pytest.approx(0.9004, abs=1e-3)

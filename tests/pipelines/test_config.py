@@ -14,7 +14,7 @@ def test_defaults_run_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert load() == Config()
 
 
-@pytest.mark.parametrize("name", ["csi500.toml", "qlib_csi500.toml"])
+@pytest.mark.parametrize("name", ["csi500.toml", "qlib_csi500.toml", "ranker_csi500.toml"])
 def test_the_examples_are_valid_configs(name: str) -> None:
     config = load(EXAMPLES / name)
     assert config.walk.purge >= config.labels.reach
