@@ -1,6 +1,6 @@
 """News factors against plain numbers, and the law that later news move nothing earlier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -54,7 +54,7 @@ def columns(scores: list[list[float]]) -> dict[str, Floats]:
 
 
 def test_the_level_is_the_fading_sum_of_scores_over_that_of_items_and_the_prior(computed: Computed) -> None:
-    scores = [[] for _ in range(40)] + [[1.0, 0.5], [], [-1.0]]
+    scores: list[list[float]] = [[] for _ in range(40)] + [[1.0, 0.5], [], [-1.0]]
     found = computed(library()["news_level_1"].expr, **{k: v for k, v in columns(scores).items() if k in ("news_weight", "news_sum")})
     # half-life 1: the items of two sessions ago weigh a quarter
     assert found[40, 0] == pytest.approx(1.5 / (2 + 2), rel=1e-3)
@@ -133,7 +133,7 @@ Item = tuple[datetime, int, float, str | None]
 ITEMS = st.lists(st.tuples(MOMENTS, st.integers(0, 1), st.floats(-1, 1, allow_nan=False), st.sampled_from([*NAMES, None])), min_size=1, max_size=30)
 
 
-def news_values(items: list[Item]) -> dict[str, np.ndarray]:
+def news_values(items: Sequence[Item]) -> dict[str, np.ndarray]:
     """Every news factor of a market with these items."""
     flat = dict.fromkeys(("open", "high", "low", "close", "pre_close", "raw_close", "adj"), 1.0) | {"volume": 100.0, "amount": 100.0}
     bars = pl.DataFrame({"date": DAYS}).join(pl.DataFrame({"symbol": STOCKS}), how="cross")
@@ -151,10 +151,10 @@ def news_values(items: list[Item]) -> dict[str, np.ndarray]:
 
 @settings(max_examples=25, deadline=None)
 @given(earlier=ITEMS, later=ITEMS, cut=st.integers(5, len(DAYS) - 2))
-def test_later_news_leave_every_earlier_factor_as_it_was_to_the_bit(earlier: list, later: list, cut: int) -> None:
+def test_later_news_leave_every_earlier_factor_as_it_was_to_the_bit(earlier: list[Item], later: list[Item], cut: int) -> None:
     close = datetime.combine(DAYS[cut], time(15))
     known = [*(item for item in earlier if item[0] <= close), (close, 0, 0.25, OTHER)]
-    perturbed = [(max(moment, close + timedelta(microseconds=1)), *rest) for moment, *rest in later]
+    perturbed: list[Item] = [(max(moment, close + timedelta(microseconds=1)), stock, score, event) for moment, stock, score, event in later]
     before, after = news_values(known), news_values(known + perturbed)
     for name, found in before.items():
         assert np.array_equal(found[: cut + 1], after[name][: cut + 1], equal_nan=True), name
