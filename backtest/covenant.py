@@ -31,5 +31,5 @@ def breaches(r_D: Floats, b_D: Floats, dates: Sequence[date], covenant: Covenant
     covenant = covenant or Covenant()
     error_D, _ = rolling(r_D, b_D, covenant.window)
     promises = (("deviation", covenant.deviation, np.abs(r_D - b_D)), ("tracking_error", covenant.tracking_error, error_D))
-    rows = [(dates[d], name, limit, float(value_D[d])) for name, limit, value_D in promises for d in np.flatnonzero(value_D > limit)]
+    rows = [(dates[d], name, limit, float(value_D[d])) for name, limit, value_D in promises for d in np.flatnonzero(value_D > limit).tolist()]
     return pl.DataFrame(rows, schema=BREACHES, orient="row").sort("date", "promise")

@@ -92,11 +92,12 @@ def widened(problem: Problem, given: dict[str, float], margin: float = 1e-4) -> 
     found, bands = [], list(problem.bands)
     for place, band in enumerate(bands):
         low, high = (given.get(f"{side}{band.group}:{band.name}", 0.0) for side in ("<", ">"))
-        for side, gap, limit in (("low", low, band.low), ("high", high, band.high)):
-            if gap > margin * band.unit:
-                moved = limit + (1 if side == "high" else -1) * (gap + margin * band.unit)
-                bands[place] = bands[place]._replace(**{side: moved})
-                found.append(Relaxation(f"{band.group}:{band.name}", limit, moved))
+        if low > margin * band.unit:
+            bands[place] = bands[place]._replace(low=band.low - low - margin * band.unit)
+            found.append(Relaxation(f"{band.group}:{band.name}", band.low, bands[place].low))
+        if high > margin * band.unit:
+            bands[place] = bands[place]._replace(high=band.high + high + margin * band.unit)
+            found.append(Relaxation(f"{band.group}:{band.name}", band.high, bands[place].high))
     low_N, high_N, turnover, free_N = problem.low_N, problem.high_N, problem.turnover, ~problem.fixed_N
     if given.get("names", 0.0) > margin * 0.01:
         gap = given["names"] * (1 + margin)
