@@ -6,15 +6,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from backtest import costs, fills, strategies
+from backtest import costs, fees, fills, parcels, quotes, strategies
 from backtest.costs import BUY, SELL, Rates
-from backtest.fills import BELOW_LOT, FILLED, NO_CASH, SUSPENDED, Book, Tape, affordable, cents, cost, proceeds, quote, sellable, tariff, whole_lots
-from backtest.strategies import DROPOUT, Policy
+from backtest.fees import affordable, outlay, proceeds, tariff
+from backtest.fills import BELOW_LOT, FILLED, NO_CASH, SUSPENDED, Book, sellable
+from backtest.quotes import Tape, cents, quote, whole_lots
+from backtest.strategies import DROPOUT, TARGETS, Policy
 from data.panel import Floats
 from factors.cached import cached
 
 # N stocks
 EQUAL_PART = -1  # value of a buy that gets the same part of the cash as the others
+BY_SCORE, BY_SYMBOL, BY_SIZE, PRO_RATA = range(4)
+QUEUES = ("score", "symbol", "largest", "pro_rata")  # the order in which buys get the cash
 
 
 class Plan(NamedTuple):
@@ -152,15 +156,61 @@ def buffered(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan:
 
 
 @njit(nogil=True)
-def choose(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
-    """Plan the sells with their shares and the buys with their value; price_N is what a share is thought to cost."""
+def aimed(policy: Policy, weight_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
+    """Plan what moves the book to target weights of its equity: sells in the order of the axes, buys by falling weight, then by symbol."""
+    equity, sold, bought = book.cash_1[0], 0, 0
+    for n in range(len(weight_N)):
+        equity += cents(book.shares_N[n], price_N[n])
+    for n in range(len(weight_N)):
+        held, target = book.shares_N[n], int(equity * weight_N[n])
+        if held == 0 and target == 0:
+            continue
+        value = target - cents(held, price_N[n])
+        if target > 0 and held > 0 and abs(value) <= policy.band * target:
+            continue
+        if value > 0:
+            plan.buys_N[bought], plan.buy_value_N[bought] = n, value
+            bought += 1
+        elif held > 0:
+            plan.sells_N[sold] = n
+            plan.sell_shares_N[sold] = held if target == 0 else int(-value / (price_N[n] * 100))
+            sold += 1
+    plan.count_2[SELL], plan.count_2[BUY] = sold, bought
+    reorder(plan, np.argsort(-weight_N[plan.buys_N[:bought]], kind="mergesort"))
+
+
+@njit(nogil=True)
+def reorder(plan: Plan, order_B: NDArray[np.int64]) -> None:
+    """Put the planned buys into another order."""
+    count = len(order_B)
+    plan.buys_N[:count], plan.buy_value_N[:count] = plan.buys_N[:count][order_B], plan.buy_value_N[:count][order_B]
+
+
+@njit(nogil=True)
+def choose(policy: Policy, signal_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
+    """Plan the sells with their shares and the buys with their value; price_N is what a share is thought to cost.
+
+    signal_N: scores, or target weights of a policy of targets, whose first is NaN where nothing is wished.
+    """
     plan.count_2[:] = 0
-    if not has_opinion(score_N):
-        return
-    if policy.kind == DROPOUT:
-        dropout(policy, score_N, book, plan)
-    else:
-        buffered(policy, score_N, book, price_N, plan)
+    if policy.kind == TARGETS:
+        if not np.isnan(signal_N[0]):
+            aimed(policy, signal_N, book, price_N, plan)
+    elif has_opinion(signal_N):
+        if policy.kind == DROPOUT:
+            dropout(policy, signal_N, book, plan)
+        else:
+            buffered(policy, signal_N, book, price_N, plan)
+
+
+@njit(nogil=True)
+def queue(plan: Plan, queueing: int) -> None:
+    """Put the buys in the order in which they get the cash; as planned, the best comes first."""
+    count = plan.count_2[BUY]
+    if queueing == BY_SYMBOL:
+        reorder(plan, np.argsort(plan.buys_N[:count], kind="mergesort"))
+    elif queueing == BY_SIZE:
+        reorder(plan, np.argsort(-plan.buy_value_N[:count], kind="mergesort"))
 
 
 @njit(nogil=True)
@@ -177,32 +227,35 @@ def expected_cash(plan: Plan, book: Book, price_N: Floats, tape: Tape, rates: Ra
 
 
 @njit(nogil=True)
-def size(policy: Policy, plan: Plan, price_N: Floats, tape: Tape, rates: Rates, s: int, cash: int) -> None:
-    """Give each planned buy its shares: whole lots of its value at price_N, as long as the cash lasts, best first."""
+def size(policy: Policy, plan: Plan, price_N: Floats, tape: Tape, rates: Rates, s: int, cash: int, queueing: int) -> None:
+    """Give each planned buy its shares: whole lots of its value at price_N as long as the cash lasts, or of its part of the cash pro rata."""
     bought, left = plan.count_2[BUY], max(cash, 0)
-    part = int(max(cash, 0) * policy.invested / max(bought, 1))
+    part = int(left * policy.invested / max(bought, 1))
+    for i in range(bought):
+        if plan.buy_value_N[i] == EQUAL_PART:
+            plan.buy_value_N[i] = part
+    total = plan.buy_value_N[:bought].sum()
     for i in range(bought):
         n = plan.buys_N[i]
-        price = price_N[n]
+        price, value = price_N[n], plan.buy_value_N[i]
         plan.buy_shares_N[i], plan.buy_reason_N[i] = 0, SUSPENDED
         if not price > 0:
             continue
         q, t = quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY)
-        value = part if plan.buy_value_N[i] == EQUAL_PART else plan.buy_value_N[i]
         wanted = whole_lots(q, int(value / (price * 100)))
-        shares = affordable(q, t, wanted, price, left)
+        budget = int(max(cash, 0) * (value / total)) if queueing == PRO_RATA and total > cash else left
+        shares = affordable(q, t, wanted, price, min(budget, left))
         plan.buy_shares_N[i] = shares
         plan.buy_reason_N[i] = FILLED if shares > 0 else (BELOW_LOT if wanted == 0 else NO_CASH)
-        if shares > 0:
-            amount = cents(shares, price)
-            left -= amount + cost(q, t, shares, amount)
+        left -= outlay(q, t, shares, price)
 
 
-@cached(costs, fills, strategies)
-def decide(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan, tape: Tape, rates: Rates) -> None:
+@cached(costs, fees, fills, parcels, quotes, strategies)
+def decide(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan, tape: Tape, rates: Rates, queueing: int) -> None:
     """Plan the orders of the tape's first session whole, the evening before it."""
     choose(policy, score_N, book, price_N, plan)
+    queue(plan, queueing)
     for i in range(plan.count_2[SELL]):
         n = plan.sells_N[i]
         plan.sell_shares_N[i] = sellable(quote(tape, 0, n), plan.sell_shares_N[i], book.shares_N[n])
-    size(policy, plan, price_N, tape, rates, 0, expected_cash(plan, book, price_N, tape, rates, 0))
+    size(policy, plan, price_N, tape, rates, 0, expected_cash(plan, book, price_N, tape, rates, 0), queueing)

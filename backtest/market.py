@@ -1,13 +1,14 @@
 """Everything a simulated session needs of the market, as dense arrays [session, stock] over one pair of axes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from backtest.impact import depth
 from data.errors import KestrelError
 from data.limits import with_limits
 from data.panel import Axes, Floats, to_panels
@@ -26,8 +27,9 @@ class Market:
 
     last_DN is what a share is worth at the close: the close, or while suspended the last one less the rights detached since.
     reference_DN is the price a limit is measured from, known before the open.  cash_DN and ratio_DN are what a share gets
-    on its ex-date, in CNY before tax and in new shares; both zero where the prices are adjusted.  scale_DN is raw over
-    quoted price: 1 where prices are raw or the raw price is unknown.  delisted_N is the first session without the stock.
+    on its ex-date, in CNY before tax and in new shares; taxable_DN what of it the dividend tax is measured by: the cash, and bonus
+    shares at their par of 1 CNY, but not transfers from reserves; all three zero where the prices are adjusted.  scale_DN is raw
+    over quoted price: 1 where prices are raw or the raw price is unknown.  delisted_N is the first session without the stock.
     """
 
     axes: Axes
@@ -45,6 +47,7 @@ class Market:
     scale_DN: Floats
     cash_DN: Floats
     ratio_DN: Floats
+    taxable_DN: Floats
     trading_DN: NDArray[np.bool_]
     st_DN: NDArray[np.bool_]
     board_N: NDArray[np.int64]  # position in data.symbols.BOARDS
@@ -89,7 +92,7 @@ class Market:
         if not np.isfinite(panels["close"]).any():
             raise KestrelError(f"No bar of the {axes.shape[1]} stocks lies in {axes.dates[0]}..{axes.dates[-1]}. See: kestrel data show bars")
         trading_DN = (panels["is_trading"] == 1) & (panels["close"] > 0)
-        cash_DN, ratio_DN = _rights(dividends, axes) if price_basis == "raw" else (np.zeros(axes.shape), np.zeros(axes.shape))
+        cash_DN, ratio_DN, taxable_DN = _rights(dividends if price_basis == "raw" else dividends.clear(), axes)
         reference_DN, last_DN = _carried(panels["pre_close"], panels["close"], trading_DN, cash_DN, ratio_DN)
         return cls(
             axes=axes,
@@ -107,6 +110,7 @@ class Market:
             scale_DN=_scale(panels["raw_close"], panels["close"]) if price_basis == "adjusted" else np.ones(axes.shape),
             cash_DN=cash_DN,
             ratio_DN=ratio_DN,
+            taxable_DN=taxable_DN,
             trading_DN=trading_DN,
             st_DN=panels["is_st"] == 1,
             board_N=np.array([BOARDS.index(board(name)) for name in axes.symbols], dtype=np.int64),
@@ -121,17 +125,36 @@ class Market:
 
         Adjusted prices can't be mixed with raw volume and amount, so there the average is (high + low + 2 close) / 4.
         """
-        prices: dict[str, Callable[[], Floats]] = {"open": lambda: self.open_DN, "close": lambda: self.close_DN, "vwap": self._vwap_DN}
-        if deal not in prices:
-            raise KestrelError(f"deal is '{deal}'. Use one of: {', '.join(prices)}.")
-        return prices[deal]()
+        if deal == "vwap":
+            return self.vwap_DN
+        if deal not in ("open", "close"):
+            raise KestrelError(f"deal is '{deal}'. Use one of: open, close, vwap.")
+        return self.open_DN if deal == "open" else self.close_DN
 
-    def _vwap_DN(self) -> Floats:
+    @cached_property
+    def vwap_DN(self) -> Floats:
+        """The day's average price within [low, high], CNY [D, N]; (high + low + 2 close) / 4 where prices are adjusted."""
         if self.price_basis == "adjusted":
             return (self.high_DN + self.low_DN + 2 * self.close_DN) / 4
         average = np.full(self.axes.shape, np.nan)
         np.divide(self.amount_DN, self.volume_DN, out=average, where=self.volume_DN > 0)
         return np.asarray(np.clip(average, self.low_DN, self.high_DN))
+
+    @cached_property
+    def traded_DN(self) -> Floats:
+        """Shares traded, [D, N], in quoted shares: where prices are adjusted, the amount over the day's average price."""
+        return self.volume_DN if self.price_basis == "raw" else np.asarray(self.amount_DN / self.vwap_DN)
+
+    @cached_property
+    def depth_DN(self) -> Floats:
+        """Volatility over the square root of the volume, both of the sessions before [D, N]: see impact.py."""
+        return depth(self.close_DN, self.reference_DN, self.traded_DN)
+
+    @cached_property
+    def rights(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(start_D, stock_R): the stocks whose ex-date is session d are stock_R[start_D[d] : start_D[d + 1]], in the order of the axes."""
+        sessions, stock_R = np.nonzero((self.cash_DN != 0) | (self.ratio_DN != 0))
+        return np.searchsorted(sessions, np.arange(len(self.axes.dates) + 1)), stock_R
 
 
 def _life(securities: pl.DataFrame, axes: Axes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -150,19 +173,21 @@ def _age(bars: pl.DataFrame, listed_N: NDArray[np.int64], axes: Axes) -> pl.Seri
     return pl.select(pl.when(pl.Series(listed >= 0)).then(age)).to_series()
 
 
-def _rights(dividends: pl.DataFrame, axes: Axes) -> tuple[Floats, Floats]:
-    """(cash_DN, ratio_DN) per share; an ex-date that is no session counts on the next one."""
-    cash_DN, ratio_DN = np.zeros(axes.shape), np.zeros(axes.shape)
+def _rights(dividends: pl.DataFrame, axes: Axes) -> tuple[Floats, Floats, Floats]:
+    """(cash_DN, ratio_DN, taxable_DN) per share; an ex-date that is no session counts on the next one."""
+    cash_DN, ratio_DN, taxable_DN = np.zeros(axes.shape), np.zeros(axes.shape), np.zeros(axes.shape)
     if dividends.is_empty():
-        return cash_DN, ratio_DN
+        return cash_DN, ratio_DN, taxable_DN
     inside = dividends.filter(pl.col("ex_date").is_between(axes.dates[0], axes.dates[-1]))
     rows = np.searchsorted(axes.days, inside["ex_date"].to_numpy().astype("datetime64[D]"))
     dated = inside.with_columns(pl.Series("date", axes.days[rows]).cast(pl.Date))
     rows, columns, on_axis = axes.positions(dated)
-    shares = (dated["bonus"].fill_null(0) + dated["transfer"].fill_null(0)).to_numpy()
-    np.add.at(cash_DN, (rows[on_axis], columns[on_axis]), dated["cash"].fill_null(0).to_numpy()[on_axis])
-    np.add.at(ratio_DN, (rows[on_axis], columns[on_axis]), shares[on_axis])
-    return cash_DN, ratio_DN
+    cash, bonus, transfer = (dated[name].fill_null(0).to_numpy()[on_axis] for name in ("cash", "bonus", "transfer"))
+    at = rows[on_axis], columns[on_axis]
+    np.add.at(cash_DN, at, cash)
+    np.add.at(ratio_DN, at, bonus + transfer)
+    np.add.at(taxable_DN, at, cash + bonus)
+    return cash_DN, ratio_DN, taxable_DN
 
 
 def _carried(pre_close: Floats, close: Floats, trading: NDArray[np.bool_], cash: Floats, ratio: Floats) -> tuple[Floats, Floats]:

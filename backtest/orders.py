@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from backtest.choices import Plan, blank_plan, decide
+from backtest.choices import QUEUES, Plan, blank_plan, decide
 from backtest.costs import BUY, SELL, CostSettings, rates
-from backtest.fills import REASONS, Book, Tape
+from backtest.fills import REASONS, Book
 from backtest.market import Market
-from backtest.simulation import lots_DB
+from backtest.quotes import Tape
+from backtest.simulation import largest_DB, lots_DB
 from backtest.strategies import TopkBuffer, TopkDropout, due, policy
 from data.errors import KestrelError
 from data.limits import limit_cents, limit_ratios
@@ -44,13 +46,14 @@ def next_orders(
     costs: CostSettings,
     session_number: int | None = None,
     dividends: pl.DataFrame | None = None,
+    buys: Literal["score", "symbol", "largest", "pro_rata"] = "score",
     rules: Rules | None = None,
 ) -> pl.DataFrame:
     """Orders for `session`, the one after the market's last: columns ORDERS, sorted by priority.
 
     score_N [N]: scores of the market's last session.  positions: shares held by symbol at its close; cash: CNY.  Rights whose
     ex-date is `session` are credited first, as the exchange does before the open.  session_number (of the calendar) tells a strategy
-    that rebalances every n sessions whether it is due; without it, it is.
+    that rebalances every n sessions whether it is due; without it, it is.  buys: as in SimulationSettings, who gets the cash first.
     reason: null for a plain order; 'suspended' beside shares: it was suspended at the last close, send it if trading resumes;
     with 0 shares, why a name the strategy wants is left out.  Limits are estimates: the exchange publishes its own in the morning.
     Raises KestrelError for positions that aren't on the market's axes, negative shares or cash, or a session not after the last.
@@ -69,7 +72,8 @@ def next_orders(
     days = np.array([session], dtype="datetime64[D]")
     if session_number is None or not shares_N.any() or due(strategy, np.array([session_number]))[0]:
         score = np.ascontiguousarray(score_N, dtype=np.float64)
-        decide(policy(strategy), score, book, price_N, plan, _evening(market, price_N, days, rules), rates(costs, days, rules))
+        tape = _evening(market, price_N, days, rules)
+        decide(policy(strategy), score, book, price_N, plan, tape, rates(costs, days, rules), QUEUES.index(buys))
     return _frame(plan, price_N, market, session, rules)
 
 
@@ -137,13 +141,20 @@ def _evening(market: Market, price_N: Floats, days: NDArray[np.datetime64], rule
         scale_DN=zero + 1,
         cash_DN=zero,
         ratio_DN=zero,
+        volume_DN=unknown,
+        depth_DN=unknown,
         trading_DN=np.isfinite(price),
         was_trading_DN=np.ascontiguousarray(market.trading_DN[-1:]),
         lot_minimum_DB=lots_DB("lot_minimum", days, rules, True),
         lot_step_DB=lots_DB("lot_step", days, rules, True),
+        largest_DB=largest_DB(days, rules, True),
         board_N=market.board_N,
         exchange_N=market.exchange_N,
         delisted_N=market.delisted_N,
+        rights_D=np.zeros(2, np.int64),
+        rights_R=np.zeros(0, np.int64),
+        impact=0.0,
+        participation=0.0,
     )
 
 

@@ -16,7 +16,13 @@ from backtest.fills import REASONS, SIDES
 from data.panel import Floats
 
 # D sessions, N stocks
-COSTS = ("commission", "stamp_duty", "transfer_fee", "slippage")
+COSTS = ("commission", "stamp_duty", "transfer_fee", "slippage", "impact", "dividend_tax")
+QUEUED = {
+    "score": "by rank, the best name first, until the cash ends",
+    "symbol": "by symbol until the cash ends",
+    "largest": "the largest order first, until the cash ends",
+    "pro_rata": "cut in the same proportion to the cash there is",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Result:
     capital: int  # cents at the start
     nav_cents_D: NDArray[np.int64]
     cash_cents_D: NDArray[np.int64]
+    owed_cents_D: NDArray[np.int64]  # dividend tax accrued at the close, charged when the shares are sold; nav = cash + positions - owed
     shares_DN: NDArray[np.int64]  # at the close
     price_DN: Floats  # what a share was valued at
     ledger: NDArray[np.void]  # fills.LEDGER, in the order in which things happened
@@ -40,6 +47,12 @@ class Result:
     def nav_D(self) -> Floats:
         """Equity at each close, CNY [D]."""
         return self.nav_cents_D / 100
+
+    @cached_property
+    def positions_cents_D(self) -> NDArray[np.int64]:
+        """What the shares are worth at each close, each stock half-up to the cent [D]: nav = cash + positions - owed."""
+        value_DN = np.where(self.shares_DN > 0, self.shares_DN * np.nan_to_num(self.price_DN) * 100, 0.0)
+        return np.asarray(np.floor(value_DN + 0.5).sum(axis=1).astype(np.int64))
 
     @property
     def cash_D(self) -> Floats:
@@ -66,9 +79,9 @@ class Result:
 
     @cached_property
     def events(self) -> pl.DataFrame:
-        """Dividends, bonus shares and delistings: date, symbol, side, ordered (the holding), shares, price (per share), amount (CNY)."""
+        """Dividends, bonus shares and delistings: date, symbol, event, held, shares, price (per share), amount, dividend_tax (CNY)."""
         rows = self.ledger[self.ledger["side"] > BUY]
-        return self._frame(rows, ["ordered", "shares", "price", "amount"]).rename({"ordered": "held", "side": "event"})
+        return self._frame(rows, ["ordered", "shares", "price", "amount", "dividend_tax"]).rename({"ordered": "held", "side": "event"})
 
     def _frame(self, rows: NDArray[np.void], columns: list[str]) -> pl.DataFrame:
         days = pl.Series(np.array(self.dates, dtype="datetime64[D]")[rows["session"]]).cast(pl.Date)
@@ -85,8 +98,10 @@ class Result:
 
     @cached_property
     def costs_D(self) -> dict[str, Floats]:
-        """Each cost by session: {commission, stamp_duty, transfer_fee, slippage: [D] CNY}."""
-        return {name: self._per_session(name) for name in COSTS}
+        """Each cost by session: {name of COSTS: [D] CNY}; the dividend tax as it accrues, so not only what was charged at sales."""
+        accrued = np.diff(self.owed_cents_D, prepend=0) / 100
+        charged = np.bincount(self.ledger["session"], weights=self.ledger["dividend_tax"], minlength=len(self.dates)) / 100
+        return {name: self._per_session(name) for name in COSTS[:-1]} | {"dividend_tax": charged + accrued}
 
     @cached_property
     def dividends_D(self) -> Floats:
@@ -113,14 +128,17 @@ class Result:
         settings: dict[str, Any] = json.loads(self.settings.model_dump_json())
         adjusted = self.price_basis == "adjusted"
         sized = "the price known before the open" if settings["size_at"] == "reference" else "the deal price"
+        slices = f", at most {settings['participation']:.0%} of a stock's volume of the day" if settings["participation"] else ""
+        tax = "taxed at the sale by the ladder of the date, accrued until then" if settings["dividend_tax"] else "before tax"
         return {
-            "signal": f"the close of t, traded on t + 1 at the {settings['deal']}, orders sized at {sized}",
-            "dividends": "inside the adjusted prices, not credited again" if adjusted else "cash and shares credited on the ex-date, before tax",
+            "signal": f"the close of t, traded on t + 1 at the {settings['deal']}, orders sized at {sized}{slices}",
+            "dividends": "inside the adjusted prices, not credited again" if adjusted else f"cash and shares credited on the ex-date, {tax}",
+            "impact": f"{settings['impact']:.3g} x daily volatility x sqrt(shares / daily volume)" if settings["impact"] else "none",
             "limits": ("of board, ST flag and date" + (", scaled to or estimated from adjusted prices" if adjusted else ""))
             if settings["limits"]
             else "switched off",
             "lots": ("of the board, scaled to the adjusted price" if adjusted else "of the board") if settings["lots"] else "switched off",
-            "cash": "sells first; buys by rank, the best name first, until the cash ends",
+            "cash": f"sells first; buys {QUEUED[settings['buys']]}",
             "suspended": "no trade, valued at the last close less the rights detached since",
             "delisted": "paid out at the last close" if settings["delisted"] == "last_close" else "written off",
         }

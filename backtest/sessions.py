@@ -6,10 +6,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from backtest import choices, costs, fills, strategies
-from backtest.choices import Plan, choose, expected_cash, size
+from backtest import choices, costs, fees, fills, parcels, quotes, strategies
+from backtest.choices import PRO_RATA, Plan, choose, expected_cash, queue, size
 from backtest.costs import BUY, SELL, Rates
-from backtest.fills import BONUS, DELISTED, DIVIDEND, FILLED, Book, Tape, buy, cents, quote, sell, tariff, write
+from backtest.fees import outlay, tariff
+from backtest.fills import BONUS, DELISTED, DIVIDEND, FILLED, Book, buy, refusal, sell, write
+from backtest.parcels import Ladder, Parcels, entitle, owed, release, take
+from backtest.quotes import Tape, cents, quote
 from backtest.strategies import Policy
 from data.panel import Floats
 from factors.cached import cached
@@ -22,6 +25,7 @@ class Rulings(NamedTuple):
 
     size_at_deal: bool  # size orders at the deal price; otherwise at the price known before the open
     delisted_worth: float  # of the last close
+    queueing: int  # position in choices.QUEUES
 
 
 class Record(NamedTuple):
@@ -29,17 +33,20 @@ class Record(NamedTuple):
 
     nav_D: NDArray[np.int64]
     cash_D: NDArray[np.int64]
+    owed_D: NDArray[np.int64]  # dividend tax accrued, not yet charged
     shares_DN: NDArray[np.int64]
 
 
 @njit(nogil=True)
-def pay_rights(tape: Tape, book: Book, s: int, ledger: NDArray[np.void], used: int) -> int:
+def pay_rights(tape: Tape, book: Book, queues: Parcels, law: Ladder, s: int, ledger: NDArray[np.void], used: int) -> int:
     """Credit cash and new shares of the session's ex-dates to what was held at the last close; a fraction of a share is lost."""
-    for n in range(len(book.shares_N)):
+    for n in tape.rights_R[tape.rights_D[s] : tape.rights_D[s + 1]]:
         held = book.shares_N[n]
-        if held == 0 or (tape.cash_DN[s, n] == 0 and tape.ratio_DN[s, n] == 0):
+        if held == 0:
             continue
         paid, new = cents(held, tape.cash_DN[s, n]), int(np.floor(held * tape.ratio_DN[s, n] + 1e-9))
+        if len(law.month_D) > 0:
+            entitle(queues, law, s, n)
         if paid > 0:
             write(ledger[used], s, n, DIVIDEND, held, 0, paid, FILLED, tape.cash_DN[s, n])
             book.cash_1[0] += paid
@@ -47,31 +54,47 @@ def pay_rights(tape: Tape, book: Book, s: int, ledger: NDArray[np.void], used: i
         if new > 0:
             write(ledger[used], s, n, BONUS, held, new, 0, FILLED, tape.reference_DN[s, n])
             book.shares_N[n] += new
+            take(queues, n, used, new)
             used += 1
     return used
 
 
 @njit(nogil=True)
-def pay_delisted(tape: Tape, book: Book, s: int, worth: float, ledger: NDArray[np.void], used: int) -> int:
-    """Turn holdings in stocks that have left the exchange into cash at `worth` of the last close."""
+def pay_delisted(tape: Tape, book: Book, queues: Parcels, law: Ladder, s: int, worth: float, ledger: NDArray[np.void], used: int) -> int:
+    """Turn holdings in stocks that have left the exchange into cash at `worth` of the last close, less the tax on their dividends."""
     for n in range(len(book.shares_N)):
-        if book.shares_N[n] == 0 or s < tape.delisted_N[n] or tape.trading_DN[s, n]:
+        held = book.shares_N[n]
+        if held == 0 or s < tape.delisted_N[n] or tape.trading_DN[s, n]:
             continue
         price = tape.last_DN[s, n] * worth
-        amount = cents(book.shares_N[n], price)
-        write(ledger[used], s, n, DELISTED, book.shares_N[n], book.shares_N[n], amount, FILLED, price)
-        book.cash_1[0] += amount
+        amount = cents(held, price)
+        tax = min(owed(queues, law, ledger, s, n, held), amount)  # what is written off pays no tax
+        write(ledger[used], s, n, DELISTED, held, held, amount, FILLED, price)
+        ledger[used]["dividend_tax"] = tax
+        book.cash_1[0] += amount - tax
         book.shares_N[n] = 0
+        release(queues, n, held)
         used += 1
     return used
 
 
 @njit(nogil=True)
-def price_orders(tape: Tape, s: int, size_at_deal: bool, price_N: Floats) -> None:
-    """The price each order is sized at."""
-    for n in range(len(price_N)):
-        dealt = size_at_deal and tape.trading_DN[s, n] and tape.deal_DN[s, n] > 0
-        price_N[n] = tape.deal_DN[s, n] if dealt else tape.reference_DN[s, n]
+def sizing_prices(tape: Tape, s: int, size_at_deal: bool) -> Floats:
+    """The price each order of the session is sized at [N]."""
+    price_N = tape.reference_DN[s]
+    return np.where(tape.trading_DN[s] & (tape.deal_DN[s] > 0), tape.deal_DN[s], price_N) if size_at_deal else price_N
+
+
+@njit(nogil=True)
+def needed(plan: Plan, tape: Tape, rates: Rates, s: int) -> int:
+    """Cents that all planned buys take at their deal prices, those that the market refuses left out."""
+    total = 0
+    for i in range(plan.count_2[BUY]):
+        n = plan.buys_N[i]
+        q = quote(tape, s, n)
+        if refusal(q, BUY) == FILLED:
+            total += outlay(q, tariff(rates, s, tape.exchange_N[n], BUY), min(plan.buy_shares_N[i], q.cap), q.price)
+    return total
 
 
 @njit(nogil=True)
@@ -79,64 +102,80 @@ def trade(
     tape: Tape,
     rates: Rates,
     policy: Policy,
-    size_at_deal: bool,
-    score_N: Floats,
+    rulings: Rulings,
+    signal_N: Floats,
     book: Book,
+    queues: Parcels,
+    law: Ladder,
     plan: Plan,
-    price_N: Floats,
     s: int,
     ledger: NDArray[np.void],
     used: int,
 ) -> int:
     """Choose, sell, size, buy; every order leaves a row in the ledger."""
-    price_orders(tape, s, size_at_deal, price_N)
-    choose(policy, score_N, book, price_N, plan)
+    price_N = sizing_prices(tape, s, rulings.size_at_deal)
+    choose(policy, signal_N, book, price_N, plan)
+    queue(plan, rulings.queueing)
     expected = expected_cash(plan, book, price_N, tape, rates, s)
     for i in range(plan.count_2[SELL]):
         n = plan.sells_N[i]
-        sell(quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], SELL), book, ledger[used], s, n, plan.sell_shares_N[i])
+        sell(quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], SELL), book, queues, law, ledger, used, s, n, plan.sell_shares_N[i])
         used += 1
-    size(policy, plan, price_N, tape, rates, s, book.cash_1[0] if size_at_deal else expected)
+    cash = book.cash_1[0]
+    size(policy, plan, price_N, tape, rates, s, cash if rulings.size_at_deal else expected, rulings.queueing)
+    need = needed(plan, tape, rates, s) if rulings.queueing == PRO_RATA else 0
     for i in range(plan.count_2[BUY]):
-        n = plan.buys_N[i]
-        if plan.buy_shares_N[i] > 0:
-            buy(quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY), book, ledger[used], s, n, plan.buy_shares_N[i])
+        n, wanted = plan.buys_N[i], plan.buy_shares_N[i]
+        if wanted > 0:
+            q, t, budget = quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY), book.cash_1[0]
+            if need > cash:
+                budget = min(budget, int(cash * (outlay(q, t, min(wanted, q.cap), q.price) / need)))
+            buy(q, t, book, queues, ledger, used, s, n, wanted, budget)
         else:
             write(ledger[used], s, n, BUY, 0, 0, 0, plan.buy_reason_N[i], price_N[n])
         used += 1
     return used
 
 
-@cached(choices, costs, fills, strategies)
+@njit(nogil=True)
+def close(tape: Tape, book: Book, queues: Parcels, law: Ladder, record: Record, s: int, ledger: NDArray[np.void]) -> None:
+    """Value the account at the close: cash, and shares at what they are worth, less the tax that selling them would bring."""
+    value, tax = book.cash_1[0], 0
+    for n in range(len(book.shares_N)):
+        if book.shares_N[n] > 0:
+            value += cents(book.shares_N[n], tape.last_DN[s, n])
+            tax += owed(queues, law, ledger, s, n, book.shares_N[n])
+    record.nav_D[s], record.cash_D[s], record.owed_D[s] = value - tax, book.cash_1[0], tax
+    record.shares_DN[s] = book.shares_N
+
+
+@cached(choices, costs, fees, fills, parcels, quotes, strategies)
 def run(
     tape: Tape,
     rates: Rates,
     policy: Policy,
     rulings: Rulings,
-    scores_DN: Floats,
+    signal_DN: Floats,
     due_D: NDArray[np.bool_],
     book: Book,
+    queues: Parcels,
+    law: Ladder,
     plan: Plan,
     record: Record,
     ledger: NDArray[np.void],
     used: int,
     first: int,
+    last: int,
 ) -> tuple[int, int]:
-    """Run sessions from `first` on; return (next session, rows used): short of the end where the ledger may not hold another session."""
-    sessions, stocks = tape.deal_DN.shape
-    price_N = np.empty(stocks)
-    for s in range(first, sessions):
+    """Run sessions first..last - 1; return (next session, rows used): short of the end where the ledger may not hold another session."""
+    stocks = len(book.shares_N)
+    for s in range(first, last):
         if len(ledger) - used < 5 * stocks:
             return s, used
         book.locked_N[:] = 0
-        used = pay_rights(tape, book, s, ledger, used)
-        used = pay_delisted(tape, book, s, rulings.delisted_worth, ledger, used)
+        used = pay_rights(tape, book, queues, law, s, ledger, used)
+        used = pay_delisted(tape, book, queues, law, s, rulings.delisted_worth, ledger, used)
         if due_D[s] or not book.shares_N.any():
-            used = trade(tape, rates, policy, rulings.size_at_deal, scores_DN[s], book, plan, price_N, s, ledger, used)
-        value = book.cash_1[0]
-        for n in range(stocks):
-            if book.shares_N[n] > 0:
-                value += cents(book.shares_N[n], tape.last_DN[s, n])
-        record.nav_D[s], record.cash_D[s] = value, book.cash_1[0]
-        record.shares_DN[s] = book.shares_N
-    return sessions, used
+            used = trade(tape, rates, policy, rulings, signal_DN[s], book, queues, law, plan, s, ledger, used)
+        close(tape, book, queues, law, record, s, ledger)
+    return last, used

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-DROPOUT, BUFFER = 0, 1
+DROPOUT, BUFFER, TARGETS = range(3)
 
 
 class TopkDropout(BaseModel):
@@ -48,6 +48,15 @@ class TopkBuffer(BaseModel):
         return self
 
 
+class Targets(BaseModel):
+    """Hold target weights that are made outside: a position less than `band` of its target away from it is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["targets"] = "targets"
+    band: float = Field(default=0.05, ge=0, le=1)
+
+
 Strategy = Annotated[TopkDropout | TopkBuffer, Field(discriminator="kind")]
 
 
@@ -62,8 +71,10 @@ class Policy(NamedTuple):
     invested: float
 
 
-def policy(strategy: TopkDropout | TopkBuffer) -> Policy:
+def policy(strategy: TopkDropout | TopkBuffer | Targets) -> Policy:
     """The numbers of a strategy."""
+    if isinstance(strategy, Targets):
+        return Policy(TARGETS, 0, 0, 0, strategy.band, 1.0)
     if isinstance(strategy, TopkDropout):
         return Policy(DROPOUT, strategy.k, strategy.drop, 0, 0.0, strategy.invested)
     return Policy(BUFFER, strategy.k, 0, strategy.buffer, strategy.band, strategy.invested)

@@ -12,7 +12,7 @@ from data.panel import Floats
 
 ACCENT, INK, SLATE, GREY, PALE = "#b3261e", "#1d2733", "#566270", "#8a94a0", "#e6e9ed"
 COOL = "#3c5a78"
-SHADES = (ACCENT, "#d9776f", GREY, "#c3c9d0", SLATE, "#e3b5b1")
+SHADES = (ACCENT, "#d9776f", GREY, "#c3c9d0", SLATE, "#e3b5b1", "#8fa3b5")
 DIVERGING = [[0.0, COOL], [0.5, "#ffffff"], [1.0, ACCENT]]
 Figure = dict[str, Any]
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from backtest.costs import CostSettings, rates
-from backtest.fills import FILLED, LEDGER, T_PLUS_1, Book, buy, quote, sell, tariff
+from backtest.fees import tariff
+from backtest.fills import FILLED, LEDGER, T_PLUS_1, Book, buy, sell
+from backtest.parcels import blank_parcels, no_ladder
+from backtest.quotes import quote
 from backtest.simulation import SimulationSettings, tape_of
 from data.rules import exchange_rules
 
@@ -20,10 +23,11 @@ def session(market_of):
 
 def test_shares_bought_today_are_not_sold_today(session):
     q, buying, selling, book, ledger = session
-    buy(q, buying, book, ledger[0], 0, 0, 500)
-    sell(q, selling, book, ledger[1], 0, 0, 800)
+    none, law = blank_parcels(2, 0), no_ladder()
+    buy(q, buying, book, none, ledger, 0, 0, 0, 500, 10_000_000)
+    sell(q, selling, book, none, law, ledger, 1, 0, 0, 800)
     assert (ledger[1]["shares"], ledger[1]["reason"]) == (300, T_PLUS_1)
     assert book.shares_N[0] == 500
     book.locked_N[:] = 0
-    sell(q, selling, book, ledger[2], 1, 0, 500)
+    sell(q, selling, book, none, law, ledger, 2, 1, 0, 500)
     assert (ledger[2]["shares"], ledger[2]["reason"]) == (500, FILLED)

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from datetime import date
 
 import numpy as np
@@ -19,9 +20,8 @@ NAMES = ("000001.SZ", "300001.SZ", "600001.SH", "688001.SH")
 
 def cut(market: Market, last: int) -> Market:
     """The market as it was known at the close of session `last`."""
-    values = {}
-    for name, value in vars(market).items():
-        values[name] = value[: last + 1] if name.endswith("_DN") else value
+    values = {field.name: getattr(market, field.name) for field in fields(market)}
+    values |= {name: value[: last + 1] for name, value in values.items() if name.endswith("_DN")}
     values["axes"] = Axes(market.axes.dates[: last + 1], market.axes.symbols)
     return Market(**values)
 

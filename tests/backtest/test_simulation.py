@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from backtest.costs import FREE, QLIB_COSTS, CostSettings
 from backtest.fills import REASONS, SIDES
 from backtest.reference import simulate_plainly
+from backtest.result import COSTS
 from backtest.simulation import SimulationSettings, simulate
-from backtest.strategies import TopkBuffer, TopkDropout
+from backtest.strategies import Targets, TopkBuffer, TopkDropout
+from backtest.targets import simulate_weights
 from data.errors import KestrelError
 
 NAMES = ("600001.SH", "600002.SH")
 FREE_CASE = {"costs": FREE, "strategy": TopkDropout(k=1, drop=1, invested=1.0)}
 
-plans = st.one_of(
+rankings = st.one_of(
     st.builds(TopkDropout, k=st.integers(1, 6), drop=st.integers(1, 4), invested=st.sampled_from([0.5, 0.95, 1.0])),
     st.builds(
         TopkBuffer,
@@ -29,6 +31,7 @@ plans = st.one_of(
         invested=st.sampled_from([0.95, 1.0]),
     ),
 )
+plans = st.one_of(rankings, st.builds(Targets, band=st.sampled_from([0.0, 0.1, 1.0])))
 accounts = st.builds(
     SimulationSettings,
     deal=st.sampled_from(["open", "close", "vwap"]),
@@ -36,7 +39,11 @@ accounts = st.builds(
     size_at=st.sampled_from(["reference", "deal"]),
     limits=st.booleans(),
     lots=st.booleans(),
+    participation=st.sampled_from([None, None, 0.0005, 0.05]),
+    impact=st.sampled_from([0.0, 2 / 3]),
+    buys=st.sampled_from(["score", "symbol", "largest", "pro_rata"]),
     delisted=st.sampled_from(["last_close", "nothing"]),
+    dividend_tax=st.booleans(),
 )
 charges = st.sampled_from([CostSettings(), QLIB_COSTS, FREE, CostSettings(commission=0.003, minimum=1.23, slippage=0.00123)])
 eras = st.sampled_from([date(2008, 9, 1), date(2012, 8, 20), date(2015, 7, 20), date(2022, 4, 18), date(2023, 8, 14)])
@@ -49,18 +56,35 @@ def scores_of(market, seed, *, distinct=False):
     return scores
 
 
+def weights_of(market, seed):
+    """Weights that sum to at most 1, many of them 0, on two sessions in three."""
+    rng = np.random.default_rng(seed)
+    weights = rng.random(market.axes.shape) * (rng.random(market.axes.shape) < 0.5)
+    weights *= rng.choice([0.5, 0.95, 1.0], (len(weights), 1)) / np.maximum(1e-9, weights.sum(axis=1, keepdims=True))
+    weights[rng.random(len(weights)) < 0.33] = np.nan
+    return weights
+
+
+def played(market, seed, strategy, **settings):
+    """(the signal, the account) of random scores, or of random weights for a strategy of targets."""
+    if isinstance(strategy, Targets):
+        weights = weights_of(market, seed)
+        return weights, simulate_weights(weights, market, targets=strategy, **settings)
+    scores = scores_of(market, seed)
+    return scores, simulate(scores, market, strategy=strategy, **settings)
+
+
 @settings(max_examples=120, deadline=None)
 @given(seed=st.integers(0, 10_000), first=eras, strategy=plans, account=accounts, costs=charges)
 def test_compiled_simulation_equals_the_plain_reference_to_the_cent(random_market, seed, first, strategy, account, costs):
     market = random_market(seed, first=first)
-    scores = scores_of(market, seed)
-    result = simulate(scores, market, strategy=strategy, costs=costs, settings=account)
-    plain, equity = simulate_plainly(scores, market, strategy=strategy, costs=costs, settings=account)
-    fields = ["session", "stock", "side", "ordered", "shares", "amount", "commission", "stamp_duty", "transfer_fee", "slippage", "reason"]
+    signal, result = played(market, seed, strategy, costs=costs, settings=account)
+    plain, equity = simulate_plainly(signal, market, strategy=strategy, costs=costs, settings=account)
+    fields = ["session", "stock", "side", "ordered", "shares", "amount", *COSTS, "reason"]
     ours = [tuple(int(row[name]) for name in fields) for row in result.ledger]
     theirs = [
-        (d - 1, n, SIDES.index(side), ordered, shares, amount, *fees, REASONS.index(reason or "filled"))
-        for d, n, side, ordered, shares, amount, fees, reason in plain.happened
+        (d - 1, n, SIDES.index(side), ordered, shares, amount, *fees, tax, REASONS.index(reason or "filled"))
+        for d, n, side, ordered, shares, amount, fees, tax, reason in plain.happened
     ]
     assert ours == theirs
     assert result.nav_cents_D.tolist() == equity
@@ -71,7 +95,7 @@ def test_compiled_simulation_equals_the_plain_reference_to_the_cent(random_marke
 @given(seed=st.integers(0, 10_000), first=eras, strategy=plans, account=accounts, costs=charges)
 def test_money_is_conserved_to_the_cent_and_no_rule_is_broken(random_market, seed, first, strategy, account, costs):
     market = random_market(seed, first=first)
-    result = simulate(scores_of(market, seed), market, strategy=strategy, costs=costs, settings=account)
+    _, result = played(market, seed, strategy, costs=costs, settings=account)
     cash, shares = result.capital, np.zeros(market.axes.shape[1], dtype=np.int64)
     assert result.cash_cents_D.min() >= 0
     for s in range(len(result.dates)):
@@ -79,8 +103,8 @@ def test_money_is_conserved_to_the_cent_and_no_rule_is_broken(random_market, see
         sold = np.zeros_like(shares)
         for row in result.ledger[result.ledger["session"] == s]:
             n, side = row["stock"], SIDES[row["side"]]
-            fees = row["commission"] + row["stamp_duty"] + row["transfer_fee"] + row["slippage"]
-            cash += {"buy": -row["amount"] - fees, "sell": row["amount"] - fees}.get(side, row["amount"])
+            fees = sum(row[name] for name in COSTS)
+            cash += {"buy": -row["amount"]}.get(side, row["amount"]) - fees
             shares[n] += {"buy": 1, "sell": -1, "dividend": 0, "bonus": 1, "delisted": -1}[side] * row["shares"]
             at_open[n] += row["shares"] if side == "bonus" else 0
             sold[n] += row["shares"] if side == "sell" else 0
@@ -90,15 +114,18 @@ def test_money_is_conserved_to_the_cent_and_no_rule_is_broken(random_market, see
                 assert row["price"] == market.deal_DN(account.deal)[d, n]
                 assert not account.limits or side == "sell" or not row["price"] >= market.limit_up_DN[d, n]
                 assert not account.limits or side == "buy" or not row["price"] <= market.limit_down_DN[d, n]
+                assert row["shares"] <= (account.participation or 1e9) * market.volume_DN[d, n]
         assert (sold <= at_open).all()  # T+1: nothing bought today is sold today
         worth = sum(int(np.floor(shares[n] * market.last_DN[s + 1, n] * 100 + 0.5)) for n in np.flatnonzero(shares))
         assert cash == result.cash_cents_D[s]
-        assert cash + worth == result.nav_cents_D[s]
+        assert worth == result.positions_cents_D[s]
+        assert cash + worth - result.owed_cents_D[s] == result.nav_cents_D[s]
+        assert account.dividend_tax or not result.owed_cents_D[s]
         assert (shares == result.shares_DN[s]).all()
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), strategy=plans)
+@given(seed=st.integers(0, 10_000), strategy=rankings)
 def test_order_of_symbols_is_irrelevant(market_of, seed, strategy):
     rng = np.random.default_rng(seed)
     close = np.round(10 * np.cumprod(1 + rng.normal(0, 0.03, (20, 8)), axis=0), 2)
