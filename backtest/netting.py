@@ -2,7 +2,8 @@
 
 Sleeves own whole shares that add up to the account's.  What one wants to sell and another to buy crosses inside, at the session's
 deal price and without cost; what the account filled goes to the sleeves on that side by what they still wanted; costs are shared by
-traded value.  Whole numbers are divided by the rounded running sum, so that parts always add up.
+traded value.  Tax on dividends, charged or accrued, goes by the dividends that each has had.  Whole numbers are divided by the
+rounded running sum, so that parts always add up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtest.costs import BUY, SELL
-from backtest.fills import BONUS, DELISTED
+from backtest.fills import BONUS, DELISTED, DIVIDEND
 from backtest.market import Deal, Market
 from backtest.result import COSTS, Result
 from data.panel import Floats
@@ -50,12 +51,13 @@ def netted(result: Result, names: tuple[str, ...], targets: Mapping[int, Floats]
     days, count = len(result.dates), len(names)
     pnl_SD, costs_SD, crossed_D = np.zeros((count, days), np.int64), np.zeros((count, days), np.int64), np.zeros(days, np.int64)
     own_SN = np.zeros((count, len(result.symbols)), np.int64)
-    worth_S = np.zeros(count, np.int64)
+    worth_S, had_S = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    owed_D = np.diff(result.owed_cents_D, prepend=0)
     first, deal_DN = market.axes.index(result.dates[0]), market.deal_DN(deal)
     starts = np.searchsorted(result.ledger["session"], np.arange(days + 1))
     for s in range(days):
         rows, d = result.ledger[starts[s] : starts[s + 1]], first + s
-        flow_S = _rights(rows, own_SN)
+        flow_S = _rights(rows, own_SN, had_S)
         wanted = targets.get(d - 1)
         equity = int(result.nav_cents_D[s - 1]) if s else result.capital
         want_SN = own_SN if wanted is None else whole_shares(wanted, equity, market.last_DN[d - 1])
@@ -66,6 +68,9 @@ def netted(result: Result, names: tuple[str, ...], targets: Mapping[int, Floats]
             flow_S += part.flow_S
             costs_SD[:, s] += part.cost_S
             crossed_D[s] += part.crossed
+        tax_S = np.array(divide(int(rows["dividend_tax"].sum() + owed_D[s]), had_S.tolist()), dtype=np.int64)
+        costs_SD[:, s] += tax_S
+        flow_S -= tax_S
         now_S = _worth(own_SN, result.price_DN[s])
         pnl_SD[:, s] = now_S - worth_S + flow_S
         worth_S = now_S
@@ -126,7 +131,7 @@ def share(gaps: Sequence[int], owned: Sequence[int], order: Order, price: float)
 
 def _orders(rows: NDArray[np.void], want_SN: Cents, own_SN: Cents, price_N: Floats) -> dict[int, Order]:
     """The session's filled orders by stock, and empty ones where sleeves' wishes meet without."""
-    names = ("stock", "side", "shares", "amount", *COSTS)
+    names = ("stock", "side", "shares", "amount", *(name for name in COSTS if name != "dividend_tax"))
     filled = zip(*(rows[name][(rows["side"] <= BUY) & (rows["shares"] > 0)].tolist() for name in names), strict=True)
     orders = {stock: Order(side, shares, amount, sum(costs)) for stock, side, shares, amount, *costs in filled}
     gap_SN = want_SN - own_SN
@@ -134,12 +139,13 @@ def _orders(rows: NDArray[np.void], want_SN: Cents, own_SN: Cents, price_N: Floa
     return dict.fromkeys(np.flatnonzero(meets_N).tolist(), NOTHING) | orders
 
 
-def _rights(rows: NDArray[np.void], own_SN: Cents) -> Cents:
-    """Credit dividends, new shares and delistings to their owners; return the cents received [S]."""
+def _rights(rows: NDArray[np.void], own_SN: Cents, had_S: Cents) -> Cents:
+    """Credit dividends, new shares and delistings to their owners, and dividends to had_S; return the cents received [S]."""
     flow_S = np.zeros(len(own_SN), np.int64)
     for row in rows[rows["side"] > BUY]:
         owned = own_SN[:, row["stock"]].tolist()
         flow_S += divide(int(row["amount"]), owned)
+        had_S += divide(int(row["amount"]) if row["side"] == DIVIDEND else 0, owned)
         if row["side"] == BONUS:
             own_SN[:, row["stock"]] += divide(int(row["shares"]), owned)
         elif row["side"] == DELISTED:

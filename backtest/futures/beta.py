@@ -11,7 +11,7 @@ RANGE = (0.5, 1.5)  # of a beta: a book of stocks of the index lies inside, an e
 
 def invested(long: Result) -> Floats:
     """Stocks over equity at each close [D]."""
-    return np.asarray((long.nav_cents_D - long.cash_cents_D) / long.nav_cents_D)
+    return np.asarray((long.nav_cents_D + long.owed_cents_D - long.cash_cents_D) / long.nav_cents_D)
 
 
 def betas(long: Result, index_growth_D: Floats, window: int) -> Floats:

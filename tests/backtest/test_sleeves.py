@@ -135,7 +135,7 @@ def test_what_is_filled_beyond_the_wishes_is_shared_by_holding():
     assert (part.moved_S, part.flow_S, part.cost_S) == ([-150, -50], [150_000 - 30, 50_000 - 10], [30, 10])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), charged=st.booleans(), basis=st.sampled_from(["risk", "capital"]), deal=st.sampled_from(["open", "close"]))
 def test_pnl_of_the_sleeves_sums_to_the_accounts_to_the_cent(random_market, seed, charged, basis, deal):
     market = random_market(seed)

@@ -37,6 +37,7 @@ def long_of(dates: Sequence[date], nav: Sequence[float], *, cash: float | Sequen
         capital=round((nav[0] if capital is None else capital) * 100),
         nav_cents_D=nav_D,
         cash_cents_D=np.broadcast_to(np.rint(np.asarray(cash) * 100).astype(np.int64), nav_D.shape).copy(),
+        owed_cents_D=np.zeros_like(nav_D),
         shares_DN=np.zeros((len(nav_D), 1), np.int64),
         price_DN=np.ones((len(nav_D), 1)),
         ledger=np.zeros(0, LEDGER),
