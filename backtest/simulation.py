@@ -191,7 +191,7 @@ def tape_of(market: Market, first: int, last: int, settings: SimulationSettings,
         exchange_N=market.exchange_N,
         delisted_N=market.delisted_N - first,
         rights_D=starts_D[first : last + 1],
-        rights_R=rights_R,
+        rights_R=np.ascontiguousarray(rights_R),  # one layout with and without dividends: a second one would be compiled for a minute
         impact=settings.impact,
         participation=settings.participation or 0.0,
     )
