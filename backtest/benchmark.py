@@ -29,20 +29,13 @@ def levels(index_bars: pl.DataFrame, dates: Sequence[date], settings: BenchmarkS
     Raises KestrelError where the index, one of the dates or its total-return series is missing: it is never filled in.
     """
     settings = settings or BenchmarkSettings()
-    column = "close_tr" if settings.kind == "total_return" else "close"
-    bars = index_bars.filter(pl.col("index") == settings.index)
-    if bars.is_empty():
-        known = ", ".join(sorted(index_bars["index"].unique())) or "none"
-        raise KestrelError(f"index_bars has no {settings.index}; it has: {known}. Import it, or choose another in backtest.benchmark.index.")
-    if column not in bars.columns:
-        bars = bars.with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
-    wanted = pl.DataFrame({"date": dates}, schema={"date": pl.Date})
-    found = wanted.join(bars, on="date", how="left", maintain_order="left")
-    missing = found.filter(pl.col(column).is_null())["date"]
+    found = _found(index_bars, dates, settings)
+    missing = found.filter(pl.col("level").is_null())["date"]
     if len(missing):
+        column = "close_tr" if settings.kind == "total_return" else "close"
         hint = "Import them, or set backtest.benchmark.kind = 'price', which flatters by the dividends."
         raise KestrelError(f"{settings.index} has no {column} on {len(missing)} of {len(dates)} sessions (first: {missing[0]}). {hint}")
-    return found[column].cast(pl.Float64).to_numpy()
+    return found["level"].to_numpy()
 
 
 def returns(index_bars: pl.DataFrame, dates: Sequence[date], settings: BenchmarkSettings | None = None) -> Floats:
@@ -58,3 +51,21 @@ def returns(index_bars: pl.DataFrame, dates: Sequence[date], settings: Benchmark
     before = levels(index_bars, [max(earlier)], settings)
     growth_D: Floats = level_D / np.concatenate([before, level_D[:-1]])
     return growth_D - 1
+
+
+def known_returns(index_bars: pl.DataFrame, dates: Sequence[date], settings: BenchmarkSettings | None = None) -> Floats:
+    """The return of the index from each date to the next, [D]; NaN on the first date, and where either level is unknown."""
+    level_D = _found(index_bars, dates, settings or BenchmarkSettings())["level"].to_numpy()
+    return np.concatenate([[np.nan], level_D[1:] / level_D[:-1] - 1])
+
+
+def _found(index_bars: pl.DataFrame, dates: Sequence[date], settings: BenchmarkSettings) -> pl.DataFrame:
+    """(date, level), null where there is none; raises KestrelError for an index of which nothing is known."""
+    bars = index_bars.filter(pl.col("index") == settings.index)
+    if bars.is_empty():
+        known = ", ".join(sorted(index_bars["index"].unique())) or "none"
+        raise KestrelError(f"index_bars has no {settings.index}; it has: {known}. Import it, or choose another in backtest.benchmark.index.")
+    name = "close_tr" if settings.kind == "total_return" else "close"
+    column = pl.col(name) if name in bars.columns else pl.lit(None)
+    wanted = pl.DataFrame({"date": dates}, schema={"date": pl.Date})
+    return wanted.join(bars.select("date", column.cast(pl.Float64).alias("level")), on="date", how="left", maintain_order="left")

@@ -1,6 +1,6 @@
 """Limits that cut a book's gross or its distance from the index by rule, from what is known in the evening."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -171,12 +171,16 @@ def replay(weight_DN: Floats, sight: Sight, guard: Guard, start: date, end: date
     sessions = range(axes.index(start), int(np.searchsorted(axes.days, np.datetime64(end), side="right")))
     if not sessions:
         raise KestrelError(f"No session from {start} to {end}: the market runs {axes.dates[0]}..{axes.dates[-1]}.")
-    rows = []
-    for d in sessions:
-        reading = read(d, weight_DN[d], sight, guard)
-        found = cut(reading, guard)
-        rows.append({"date": axes.dates[d], **reading._asdict(), "gross": found.gross, "active": found.active, "reasons": "; ".join(found.reasons)})
-    return pl.DataFrame(rows).with_columns(pl.col(*Reading._fields).fill_nan(None))
+    readings = {d: read(d, weight_DN[d], sight, guard) for d in sessions}
+    return told({d: (reading, cut(reading, guard)) for d, reading in readings.items()}, axes.dates)
+
+
+def told(cuts: Mapping[int, tuple[Reading, Cut]], dates: Sequence[date]) -> pl.DataFrame:
+    """Readings and cuts by session as a table: date, the measures (null where one can't be taken), gross, active, reasons."""
+    rows = [(dates[d], *reading, found.gross, found.active, "; ".join(found.reasons)) for d, (reading, found) in cuts.items()]
+    numbers = dict.fromkeys((*Reading._fields, "gross", "active"), pl.Float64)
+    frame = pl.DataFrame(rows, {"date": pl.Date, **numbers, "reasons": pl.String}, orient="row")
+    return frame.with_columns(pl.col(*Reading._fields).fill_nan(None))
 
 
 def _index_weights(sight: Sight, session: int) -> Floats:

@@ -24,6 +24,7 @@ from backtest.simulation import SimulationSettings, simulate
 from backtest.strategies import TopkBuffer, TopkDropout
 from data.errors import KestrelError
 from data.panel import Floats
+from data.progress import Track, silent
 from data.rules import Rules
 
 # D sessions, C configurations
@@ -113,6 +114,7 @@ def sweep(
     end: date | None = None,
     rules: Rules | None = None,
     threads: int | None = None,
+    track: Track = silent,
 ) -> Sweep:
     """Trade every configuration in sessions start..end; what isn't in the grid is as in `strategy`, `costs` and `simulation`.
 
@@ -128,7 +130,8 @@ def sweep(
 
     first = run(points[0])  # compiles, so that the threads don't all do it
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        found = [first, *pool.map(run, points[1:])]
+        under_way = [pool.submit(run, point) for point in points[1:]]
+        found = [first, *(one.result() for one in track(under_way, "sweep"))]
     rows = [{**point._asdict(), **row} for point, (row, _, _) in zip(points, found, strict=True)]
     frame = pl.DataFrame(rows)
     return judged(found[0][2], frame, np.column_stack([excess_D for _, excess_D, _ in found]), settings.blocks)

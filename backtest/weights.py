@@ -45,6 +45,15 @@ class VolatilityScaled(_Best):
     halflife: int = Field(default=60, ge=2)  # sessions, of the volatility
 
 
+class IndexItself(BaseModel):
+    """The members of the index at its weights: what an index fund makes before it is any better, and how exact the simulation is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Literal["index"] = "index"
+    invested: float = Field(default=1.0, gt=0, le=1)  # part of the equity that the targets add up to
+
+
 def weigher(settings: ScoreWeighted | VolatilityScaled, scores_DN: Floats, market: Market) -> Weigher:
     """The strategy as a weigher.  scores_DN over the market's axes, higher is better, NaN = not a candidate."""
     sigma_DN = None

@@ -12,8 +12,8 @@ from data.lake import open_lake
 from data.members import drifted_panel, members_panel
 from data.panel import Axes, Floats, to_panels
 from factors.panel import axes_of, carried
+from pipelines.explain import STYLES
 from pipelines.prepare import factor_panels, industries
-from pipelines.report import STYLES
 
 INDEX, FIRST = "000905.SH", date(2012, 1, 4)
 SIZE = "log_float_cap"

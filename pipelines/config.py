@@ -11,9 +11,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from backtest.benchmark import BenchmarkSettings
+from backtest.construction import Construction, Weighed
 from backtest.costs import CostSettings
+from backtest.covenant import Covenant
+from backtest.futures.settings import Neutral
+from backtest.guard import Guard
 from backtest.simulation import SimulationSettings
-from backtest.strategies import Strategy, TopkBuffer
+from backtest.sleeves import Stacking
+from backtest.strategies import TopkBuffer, TopkDropout
+from backtest.sweep import SweepSettings
+from backtest.weights import ScoreWeighted
 from data.errors import KestrelError
 from data.rules import Rules, exchange_rules
 from factors.clean import CleanSettings
@@ -94,15 +101,43 @@ class Train(Settings):
         return names
 
 
-class Backtest(Settings):
-    """How scores are traded, and what the result is measured against."""
+class Sleeve(Settings):
+    """One of several strategies in an account: whose scores it trades, how, and its part of the risk or the capital."""
 
-    strategy: Strategy = TopkBuffer()
+    name: str
+    model: str = "blend"
+    strategy: Weighed = ScoreWeighted()
+    budget: float = Field(default=1.0, gt=0)
+
+
+class Backtest(Settings):
+    """How scores are traded, and what the result is measured against.
+
+    sleeves: stacked into one account of all models in the place of one account a model with `strategy`.  guard: limits that cut a
+    strategy by weights.  hedge: each account short of index futures; its benchmark is cash.
+    """
+
+    strategy: Construction = TopkBuffer()
+    sleeves: Annotated[tuple[Sleeve, ...], Field(strict=False)] = ()
+    stacking: Stacking = Stacking()
+    guard: Guard | None = None
+    hedge: Neutral | None = None
+    covenant: Covenant = Covenant()
     costs: CostSettings = CostSettings()
     simulation: SimulationSettings = SimulationSettings()
     benchmark: BenchmarkSettings = BenchmarkSettings()
     start: date | None = None  # None: the first scored session
     end: date | None = None
+
+    @model_validator(mode="after")
+    def _stacked_and_guarded(self) -> "Backtest":
+        names = [sleeve.name for sleeve in self.sleeves]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sleeves are named {', '.join(names)}: each needs a name of its own")
+        if self.guard and not self.sleeves and isinstance(self.strategy, TopkDropout | TopkBuffer):
+            kinds = "score_weighted, volatility_scaled, enhancement, index, or sleeves"
+            raise ValueError(f"a guard cuts target weights, and {self.strategy.kind} has none. Choose {kinds}, or leave the guard out")
+        return self
 
 
 class Config(Settings):
@@ -120,6 +155,7 @@ class Config(Settings):
     model: dict[str, dict[str, Any]] = Field(default_factory=dict)  # settings of models by name, checked by their own classes
     sentiment: SentimentSettings = SentimentSettings()
     backtest: Backtest = Backtest()
+    sweep: SweepSettings = SweepSettings()
     scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
 

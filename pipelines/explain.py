@@ -12,6 +12,7 @@ from backtest.attribution.parts import Attribution
 from backtest.exposures import Exposures, exposures, standardised
 from backtest.market import Market
 from backtest.result import Result
+from backtest.strategies import TopkBuffer, TopkDropout
 from backtest.sweep import capacity
 from data.errors import KestrelError
 from data.lake import Lake
@@ -21,11 +22,12 @@ from pipelines.build import current_factors
 from pipelines.config import Config
 from pipelines.prepare import industries
 
-# D sessions of the account, and the one before in front; N stocks
+# D sessions, N stocks
 AMOUNTS = (1e6, 1e7, 1e8, 1e9, 1e10)  # CNY that a capacity curve starts with
 # The styles of a report and the factors that measure them; what the lake's factor table lacks is said on the page.
+SIZE = "Size"
 STYLES = {
-    "Size": "log_float_cap",
+    SIZE: "log_float_cap",
     "Value": "book_to_price",
     "Momentum": "momentum_12_1",
     "Volatility": "volatility_60",
@@ -36,7 +38,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Scene:
-    """The index and the stocks' traits at each close, from the one before the account's first session on.
+    """The index and the stocks' traits at each close of some sessions.
 
     weights_DN: the index's, NaN where nobody knows them.  styles: raw values by name.  remarks: what a reader must know of each.
     """
@@ -49,10 +51,14 @@ class Scene:
     remarks: list[str]
 
 
-def scene(lake: Lake, market: Market, result: Result, index: str) -> Scene:
-    """What the lake knows of the index and the stocks over the account's sessions and the one before."""
+def around(market: Market, result: Result) -> Axes:
+    """The account's sessions, the one before in front."""
     first = market.axes.index(result.dates[0])
-    axes = Axes(market.axes.dates[first - 1 : first + len(result.dates)], result.symbols)
+    return Axes(market.axes.dates[first - 1 : first + len(result.dates)], result.symbols)
+
+
+def scene(lake: Lake, axes: Axes, index: str) -> Scene:
+    """What the lake knows of the index and the stocks at each close of these sessions, and nothing of later ones."""
     weights_DN, known_D = _index_weights(lake, axes, index)
     styles, words = _styles(lake, axes)
     groups_DN, groups, origin = industries(lake, axes)
@@ -60,7 +66,10 @@ def scene(lake: Lake, market: Market, result: Result, index: str) -> Scene:
 
 
 def exposed(seen: Scene, result: Result) -> Exposures | None:
-    """The book against the index at every close, from values of that close; None where the lake doesn't know the index's members."""
+    """The book against the index at every close, from values of that close; None where the lake doesn't know the index's members.
+
+    seen: over the account's sessions and the one before, as for `attributed`.
+    """
     known_D = seen.known_D[1:]
     if not known_D.any():
         return None
@@ -86,9 +95,11 @@ def attributed(seen: Scene, result: Result, market: Market, b_D: Floats, price_b
     return attribute(result, Backdrop(b_D, price_b_D, *moves(market, result), weights_DN, groups_DN, seen.groups, styles))
 
 
-def capacities(scores_DN: Floats, market: Market, b_D: Floats, result: Result, config: Config) -> pl.DataFrame:
-    """The account again with each of AMOUNTS, all else as it was."""
+def capacities(scores_DN: Floats, market: Market, b_D: Floats, result: Result, config: Config) -> pl.DataFrame | None:
+    """The account again with each of AMOUNTS, all else as it was; None for a strategy by weights, which takes minutes each."""
     settings = config.backtest
+    if settings.sleeves or not isinstance(settings.strategy, TopkDropout | TopkBuffer):
+        return None
     return capacity(
         scores_DN,
         market,

@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from backtest.futures.result import PARTS
+from backtest.sweep import AXES, MEASURES
 from pipelines.config import Config
 from pipelines.console import say, show
 from pipelines.experiments import Experiments
@@ -13,6 +15,7 @@ from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
 from pipelines.runs import DONE, read_json
 from pipelines.signal import MANIFEST
+from pipelines.sweep import top
 from pipelines.trade import Source
 from pipelines.train import fits_of, home_of
 
@@ -34,6 +37,7 @@ ACCOUNT_COLUMNS = (
     "model", "annual_return", "benchmark_annual_return", "excess_geometric", "excess_geometric_seeds", "excess_geometric_sd",
     "tracking_error", "information_ratio", "excess_max_drawdown", "turnover", "cost", "hit_rate",
 )  # fmt: skip
+HEDGED_COLUMNS = ("annual_return", "volatility", "sharpe", "max_drawdown", *PARTS, "mean_margin", "calls")
 
 
 def show_training(folder: Path, config: Config) -> None:
@@ -96,6 +100,17 @@ def show_backtest(folder: Path, *, as_json: bool) -> None:
     found = read_json(folder / DONE)
     rows = found["models"] if as_json else [{name: row[name] for name in ACCOUNT_COLUMNS if row.get(name) is not None} for row in found["models"]]
     show(rows, title=f"{folder}: {found['span'][0]} to {found['span'][1]}, scores of {found['source']}", as_json=as_json)
+    if not as_json and "hedged_annual_return" in found["models"][0]:
+        hedged = [{"model": row["model"], **{name: row[f"hedged_{name}"] for name in HEDGED_COLUMNS}} for row in found["models"]]
+        show(hedged, title="The same accounts short of index futures, against cash; parts of mean equity a year")
+
+
+def show_sweep(folder: Path, *, as_json: bool) -> None:
+    """The best configurations of a sweep, and how much of the best is luck."""
+    rows, words = top(folder)
+    shown = rows if as_json else [{name: row[name] for name in (*AXES, *MEASURES[:4], "turnover", "cost")} for row in rows]
+    show(shown, title=str(folder), as_json=as_json)
+    say(f"{words}\n{folder / 'sweep.html'}")
 
 
 def log_backtest(folder: Path, config: Config, source: Source) -> None:

@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 
 from backtest.benchmark import BenchmarkSettings
-from backtest.market import Market
+from backtest.covenant import breaches
 from backtest.orders import next_orders
 from backtest.report.document import write_report
 from backtest.report.labels import Lang
 from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
 from backtest.result import Result
-from backtest.strategies import due
+from backtest.strategies import TopkBuffer, TopkDropout, due
+from backtest.stress import shocked
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
@@ -23,11 +24,12 @@ from factors.quantiles import quantile_returns
 from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.config import Config, stored
-from pipelines.explain import attributed, capacities, exposed, scene
+from pipelines.explain import around, attributed, capacities, exposed, scene
 from pipelines.ledger import Ledger
+from pipelines.portfolio import Ground, hedged, index_returns, trade
 from pipelines.runs import DONE, latest, read_json
 from pipelines.simulate import SIMULATED
-from pipelines.trade import index_returns, market_of, trade
+from pipelines.trade import scores_of
 
 HORIZONS = (1, 2, 5, 10, 20)
 YEAR = 243
@@ -42,49 +44,66 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     runs = Path(config.runs)
     folder = latest(runs, "backtest") if run == "latest" else runs / run
     found = read_json(folder / DONE)
-    there = [row["model"] for row in found["models"]]
-    training = runs / found["source"]
-    chosen = read_json(training / DONE)["chosen"] if (training / DONE).is_file() else there[0]
-    name = model or (chosen if chosen in there else there[0])
-    if name not in there:
-        raise KestrelError(f"{folder} has no account of '{name}'. It has: {', '.join(there)}.")
+    name = _account(found, folder, runs, model)
     config = stored(folder / "config.json", config)
-    scores = pl.read_parquet(folder / "scores.parquet").filter(pl.col("model") == name)
-    market = market_of(lake, config)
-    result = trade(scores, market, config)
-    index_bars, benchmark = lake.read("index_bars"), config.backtest.benchmark
-    total = index_returns(index_bars, market, result, benchmark)
-    price = index_returns(index_bars, market, result, BenchmarkSettings(index=benchmark.index, kind="price"))
+    ground = Ground.of(lake, config)
+    scores = scores_of(pl.read_parquet(folder / "scores.parquet"), name, config)
+    account = trade(scores, ground)
+    result, hedge, benchmark = account.result, hedged(account.result, ground), config.backtest.benchmark
+    total = index_returns(ground, result.dates, benchmark)
+    price = index_returns(ground, result.dates, BenchmarkSettings(index=benchmark.index, kind="price"))
     label = f"{benchmark.index} {'with dividends' if benchmark.kind == 'total_return' else 'price'}"
-    facts = _facts(lake, found, folder, name, training, result, runs)
-    scores_DN = to_panel(scores, "score", market.axes)
-    securities = lake.read("securities")
-    seen = scene(lake, market, result, benchmark.index)
+    title = f"{name} against {label}" if hedge is None else f"{name} hedged with {hedge.settings.product} futures, against cash"
+    seen = scene(lake, around(ground.market, result), benchmark.index)
+    signals, outlook = Signals(), Outlook(note="No orders: sleeves trade the scores of several models, and remember more than a book.")
+    capacity = None
+    if not config.backtest.sleeves:
+        scores_DN = to_panel(scores, "score", ground.market.axes)
+        signals, outlook = _signals(scores_DN, ground.market.last_DN, ground.market.axes.dates), _outlook(ground, scores_DN, result)
+        capacity = capacities(scores_DN, ground.market, total, result, config)
     sheet = Sheet(
-        title=f"{name} against {label}" + (", simulated market" if SIMULATED in lake.facts() else ""),
+        title=title + (", simulated market" if SIMULATED in lake.facts() else ""),
         result=result,
         comparison=Comparison(label, total, price),
-        facts=facts,
-        signals=_signals(scores_DN, market.last_DN, market.axes.dates),
+        facts=_facts(lake, found, folder, name, result, config),
+        signals=signals,
         exposures=exposed(seen, result),
-        outlook=_outlook(lake, config, market, scores_DN, result),
-        names=dict(securities.filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows()),
-        attribution=attributed(seen, result, market, total, price),
-        capacity=capacities(scores_DN, market, total, result, config),
+        outlook=outlook,
+        names=dict(lake.read("securities").filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows()),
+        attribution=attributed(seen, result, ground.market, total, price),
+        capacity=capacity,
+        trail=account.trail,
+        broken=breaches(result.returns_D, total, result.dates, config.backtest.covenant) if account.trail.forecasts.height else None,
+        shocks=shocked(result, ground.market, ground.index_D, hedge=hedge),
+        hedged=hedge,
         lang=lang,
     )
     page, _ = write_report(folder / (name if lang == "en" else f"{name}-{lang}"), sheet)
     return page
 
 
-def _facts(lake: Lake, found: dict[str, Any], folder: Path, model: str, training: Path, result: Result, runs: Path) -> dict[str, str]:
+def _account(found: dict[str, Any], folder: Path, runs: Path, model: str | None) -> str:
+    """The account asked for, else that of the model chosen on validation dates, else the first."""
+    there = [row["model"] for row in found["models"]]
+    training = runs / found["source"]
+    chosen = read_json(training / DONE)["chosen"] if (training / DONE).is_file() else there[0]
+    name = model or (chosen if chosen in there else there[0])
+    if name not in there:
+        raise KestrelError(f"{folder} has no account of '{name}'. It has: {', '.join(there)}.")
+    return name
+
+
+def _facts(lake: Lake, found: dict[str, Any], folder: Path, account: str, result: Result, config: Config) -> dict[str, str]:
     """What a reader must know beside the plots."""
-    facts = {"run": folder.name, "model": model, "scores": found["source"]}
+    runs = Path(config.runs)
+    facts = {"run": folder.name, "model": account, "scores": found["source"]}
     facts["table versions"] = ", ".join(f"{name} {version}" for name, version in lake.versions().items())
     facts["evaluations on overlapping dates"] = str(Ledger(runs / "ledger.db").count(result.dates[0], result.dates[-1]))
-    if (training / DONE).is_file():
-        row = next(row for row in read_json(training / DONE)["models"] if row["model"] == model)
+    training = runs / found["source"] / DONE
+    if row := next((row for row in read_json(training)["models"] if row["model"] == account), None) if training.is_file() else None:
         facts["chosen on"] = f"validation dates (RankIC there {row['valid_rank_ic']:.4f})"
+    for sleeve in config.backtest.sleeves:
+        facts[f"sleeve {sleeve.name}"] = f"{sleeve.strategy.kind} of {sleeve.model}, budget {sleeve.budget:g}"
     if lake.price_basis == "adjusted":
         facts["prices"] = "multiplicatively adjusted: lots and, where no raw close is known, limits are approximations"
     return facts
@@ -101,9 +120,12 @@ def _signals(scores_DN: np.ndarray, prices_DN: np.ndarray, dates: tuple[Any, ...
     return Signals(tuple(dates[place] for place in scored), rank_ics[5], decay, fifths.tolist(), horizon=5)
 
 
-def _outlook(lake: Lake, config: Config, market: Market, scores_DN: np.ndarray, result: Result) -> Outlook:
+def _outlook(ground: Ground, scores_DN: np.ndarray, result: Result) -> Outlook:
     """The orders of the session after the account's last, from what is known at its last close."""
+    lake, config, market = ground.lake, ground.config, ground.market
     last, strategy = result.dates[-1], config.backtest.strategy
+    if not isinstance(strategy, TopkDropout | TopkBuffer):
+        return Outlook(note=f"No orders: those of {strategy.kind} aren't written yet, only simulated.")
     number = {row["date"]: row["session"] for row in lake.read("calendar").iter_rows(named=True)}
     try:
         sessions = Sessions.of(lake.read("calendar"))
@@ -131,6 +153,7 @@ def _outlook(lake: Lake, config: Config, market: Market, scores_DN: np.ndarray, 
             costs=config.backtest.costs,
             session_number=number[session],
             dividends=announced,
+            buys=config.backtest.simulation.buys,
             rules=config.exchange_rules(),
         )
     except KestrelError as error:

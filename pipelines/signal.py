@@ -14,6 +14,7 @@ import polars as pl
 
 from backtest.market import Market
 from backtest.orders import next_orders
+from backtest.strategies import TopkBuffer, TopkDropout
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
@@ -33,8 +34,12 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     """Publish the orders for the session after `day`, by default the last one with factors.  (folder, whether it was written)
 
     The model is the one that the latest training chose on its validation dates, fitted on dates before `day`.
-    Raises KestrelError for a date without data, and for positions that can't be read.
+    Raises KestrelError for a date without data, for positions that can't be read, and for a strategy by weights.
     """
+    strategy = config.backtest.strategy
+    if config.backtest.sleeves or not isinstance(strategy, TopkDropout | TopkBuffer):
+        found = "backtest.sleeves" if config.backtest.sleeves else f"backtest.strategy {strategy.kind}"
+        raise KestrelError(f"Orders of {found} aren't written yet, only simulated. Choose topk_buffer or topk_dropout for kestrel signal.")
     lake = lake.pin()
     sessions = Sessions.of(lake.read("calendar"))
     there = lake.scan("factors").select(pl.col("date").unique().sort()).collect()["date"].to_list()
@@ -52,13 +57,15 @@ def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | 
     folder = Path(config.signals) / day.isoformat()
     if (folder / MANIFEST).is_file() and read_json(folder / MANIFEST)["identity"] == identity:
         return folder, False
-    opinions, orders = decide(lake, config, day, home, held, sessions)
+    opinions, orders = decide(lake, config, strategy, day, home, held, sessions)
     manifest = {"identity": identity, "session": day, "trade_on": sessions.next(day), "model": chosen, **inputs}
     publish(folder, {"orders.csv": orders, "scores.csv": opinions}, manifest)
     return folder, True
 
 
-def decide(lake: Lake, config: Config, day: date, home: Path, held: Mapping[str, float], sessions: Sessions) -> tuple[pl.DataFrame, pl.DataFrame]:
+def decide(
+    lake: Lake, config: Config, strategy: TopkDropout | TopkBuffer, day: date, home: Path, held: Mapping[str, float], sessions: Sessions
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(scores of `day`, orders for the session after it), from tables up to `day` alone."""
     start = sessions.dates[max(sessions.dates.index(day) - LOOKBACK, 0)]
     dataset = dataset_of(lake, config, start=start, end=day)
@@ -76,10 +83,11 @@ def decide(lake: Lake, config: Config, day: date, home: Path, held: Mapping[str,
         held.get("cash", 0.0 if held else config.backtest.simulation.cash),
         market,
         session=sessions.next(day),
-        strategy=config.backtest.strategy,
+        strategy=strategy,
         costs=config.backtest.costs,
         session_number=number[sessions.next(day)] if shares else None,
         dividends=dividends if lake.price_basis == "raw" else None,
+        buys=config.backtest.simulation.buys,
         rules=rules,
     )
     return scores(score_SN, axes, last, "").drop("model").sort("rank"), orders

@@ -8,24 +8,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtest.benchmark import BenchmarkSettings, levels
-from backtest.market import Market
+from backtest.benchmark import BenchmarkSettings
+from backtest.covenant import breaches
+from backtest.futures.result import NeutralResult
 from backtest.metrics import geometric_excess, qlib_summary, summary
 from backtest.result import Result
-from backtest.simulation import simulate
 from data.errors import KestrelError
 from data.lake import Lake
-from data.panel import to_panel
 from data.progress import Track, silent
 from data.validation import validated
-from factors.panel import axes_of
 from pipelines.config import Config, stored
+from pipelines.portfolio import Account, Ground, hedged, index_returns, trade, versions
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
 from pipelines.train import seed_scores
 from pipelines.versions import record
 
-TABLES = ("calendar", "bars", "securities", "dividends", "index_bars")
+STACKED = "sleeves"  # the account of several strategies
 OVER_SEEDS = (
     "excess_geometric", "excess_geometric_price", "information_ratio", "tracking_error", "excess_max_drawdown", "turnover", "cost",
     "qlib_annual_excess", "qlib_information_ratio", "qlib_max_drawdown",
@@ -61,73 +60,53 @@ def scores_file(path: Path) -> Source:
     return Source(validated("scores", frame), path.name, digest({"scores": frame.hash_rows(seed=0).sum()}), None)
 
 
-def market_of(lake: Lake, config: Config) -> Market:
-    """The whole lake as a market to trade in."""
-    bars, calendar = lake.read("bars"), lake.read("calendar")
-    axes = axes_of(bars, calendar)
-    dividends = lake.read("dividends") if lake.has("dividends") else pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date})
-    first = int(calendar.filter(pl.col("date") == axes.dates[0])["session"][0])
-    rules = config.exchange_rules()
-    return Market.of(bars, lake.read("securities"), dividends, axes, price_basis=lake.price_basis, first_session=first, rules=rules)
-
-
 def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silent) -> tuple[Path, bool]:
-    """Trade every model's scores.  (the run's folder, whether anything was done)"""
+    """Trade every model's scores, or with sleeves all of them in one account.  (the run's folder, whether anything was done)"""
     lake = lake.pin()
-    versions = {name: lake.version(name) for name in TABLES if lake.has(name)}
-    key = digest({"source": source.digest, "versions": versions, **config.model_dump(mode="json", include={"backtest", "rules"})})
-    folder = Path(config.runs) / f"backtest-{key}"
+    plain = config.model_dump(mode="json", include={"backtest", "rules"})
+    folder = Path(config.runs) / f"backtest-{digest({'source': source.digest, 'versions': versions(lake, config), **plain})}"
     if (folder / DONE).is_file():
         return folder, False
-    market, index_bars = market_of(lake, config), lake.read("index_bars")
+    ground = Ground.of(lake, config)
     rows = []
-    for model in track(source.scores["model"].unique(maintain_order=True).to_list(), "backtest"):
-        result = trade(source.scores.filter(pl.col("model") == model), market, config)
-        save(folder / model, result, index_bars, market, config)
-        rows.append({"model": model, **figures(result, index_bars, market, config), **over_seeds(source, model, index_bars, market, config)})
+    for name in track(account_names(source.scores, config), "backtest"):
+        account = trade(scores_of(source.scores, name, config), ground)
+        hedge = hedged(account.result, ground)
+        save(folder / name, account, hedge, ground)
+        found = figures(account.result, ground) | ({f"hedged_{key}": value for key, value in hedge.summary().items()} if hedge else {})
+        rows.append({"model": name, **found, **over_seeds(source, name, ground)})
     write_frame(folder / "scores.parquet", source.scores)
     write_json(folder / "config.json", config.model_dump(mode="json"))
     record(folder, lake)
-    write_json(folder / DONE, {"source": source.name, "span": [result.dates[0], result.dates[-1]], "models": rows})
+    write_json(folder / DONE, {"source": source.name, "span": [account.result.dates[0], account.result.dates[-1]], "models": rows})
     return folder, True
 
 
-def trade(scores: pl.DataFrame, market: Market, config: Config) -> Result:
-    """The account of one model's scores, from the session after the first score on."""
-    settings = config.backtest
-    scores_DN = to_panel(scores, "score", market.axes)
-    scored = np.flatnonzero(np.isfinite(scores_DN).any(axis=1))
-    if not len(scored):
-        raise KestrelError("None of the scores lies on a session and stock of the lake. Check their dates and symbols.")
-    first = market.axes.dates[min(scored[0] + 1, len(market.axes.dates) - 1)]
-    last = market.axes.dates[min(scored[-1] + 1, len(market.axes.dates) - 1)]
-    return simulate(
-        scores_DN,
-        market,
-        strategy=settings.strategy,
-        costs=settings.costs,
-        settings=settings.simulation,
-        start=max(settings.start or first, first),
-        end=min(settings.end or last, last),
-        rules=config.exchange_rules(),
-    )
+def account_names(scores: pl.DataFrame, config: Config) -> list[str]:
+    """An account a model, named after it; one of all of them where there are sleeves."""
+    return [STACKED] if config.backtest.sleeves else scores["model"].unique(maintain_order=True).to_list()
 
 
-def figures(result: Result, index_bars: pl.DataFrame, market: Market, config: Config) -> dict[str, float]:
+def scores_of(scores: pl.DataFrame, name: str, config: Config) -> pl.DataFrame:
+    """The scores that an account trades."""
+    return scores if config.backtest.sleeves else scores.filter(pl.col("model") == name)
+
+
+def figures(result: Result, ground: Ground) -> dict[str, float]:
     """What an account reached against the benchmark, against the index without dividends, and as Qlib would report it."""
-    benchmark = config.backtest.benchmark
-    total = index_returns(index_bars, market, result, benchmark)
-    price = index_returns(index_bars, market, result, BenchmarkSettings(index=benchmark.index, kind="price"))
+    benchmark = ground.config.backtest.benchmark
+    total = index_returns(ground, result.dates, benchmark)
+    price = index_returns(ground, result.dates, BenchmarkSettings(index=benchmark.index, kind="price"))
     found = summary(result, total) | {"excess_geometric_price": geometric_excess(result.returns_D, price)}
     return found | {f"qlib_{name}": value for name, value in qlib_summary(result, price).items()}
 
 
-def over_seeds(source: Source, model: str, index_bars: pl.DataFrame, market: Market, config: Config) -> dict[str, float]:
+def over_seeds(source: Source, model: str, ground: Ground) -> dict[str, float]:
     """Mean and deviation of the main figures over a model's seeds, each traded by itself; nothing where it has one seed."""
     own = [] if source.seeds is None else source.seeds.filter(pl.col("model") == model).partition_by("seed", maintain_order=True)
     if len(own) < 2:
         return {}
-    each = [figures(trade(scores, market, config), index_bars, market, config) for scores in own]
+    each = [figures(trade(scores, ground).result, ground) for scores in own]
     found: dict[str, float] = {}
     for name in OVER_SEEDS:
         values = [one[name] for one in each]
@@ -135,20 +114,22 @@ def over_seeds(source: Source, model: str, index_bars: pl.DataFrame, market: Mar
     return found
 
 
-def index_returns(index_bars: pl.DataFrame, market: Market, result: Result, settings: BenchmarkSettings) -> np.ndarray:
-    """Daily returns of the benchmark over the account's sessions, [D]."""
-    first = market.axes.index(result.dates[0])
-    found = levels(index_bars, market.axes.dates[first - 1 : first + len(result.dates)], settings)
-    return np.asarray(found[1:] / found[:-1] - 1)
-
-
-def save(folder: Path, result: Result, index_bars: pl.DataFrame, market: Market, config: Config) -> None:
-    """The account by day, its orders and its last holdings, as plain files."""
-    total = index_returns(index_bars, market, result, config.backtest.benchmark)
+def save(folder: Path, account: Account, hedge: NeutralResult | None, ground: Ground) -> None:
+    """The account by day, its orders and last holdings, and what the making of its book left behind, as plain files."""
+    result, trail, settings = account.result, account.trail, ground.config.backtest
+    total = index_returns(ground, result.dates, settings.benchmark)
     days = {"date": result.dates, "nav": result.nav_D, "cash": result.cash_D, "return": result.returns_D, "benchmark_return": total}
     write_frame(folder / "nav.parquet", pl.DataFrame({**days, "turnover": result.turnover_D, **result.costs_D}))
     write_frame(folder / "trades.parquet", result.trades)
     write_json(folder / "positions.json", result.positions())
+    write_frame(folder / "covenant.parquet", breaches(result.returns_D, total, result.dates, settings.covenant))
+    for name, frame in trail.tables(result.dates).items():
+        write_frame(folder / f"{name}.parquet", frame)
+    if hedge is not None:
+        write_frame(folder / "hedge.parquet", hedge.daily)
+        write_frame(folder / "futures_trades.parquet", hedge.trades)
+    if remarks := [*trail.remarks, *(hedge.remarks if hedge else ())]:
+        write_json(folder / "remarks.json", remarks)
 
 
 def trained_config(here: Config, sets: Sequence[str]) -> Config:

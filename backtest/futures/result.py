@@ -85,6 +85,20 @@ class NeutralResult:
         frame = pl.DataFrame(rows, {**schema, "amount": pl.Int64, "fee": pl.Int64, "slippage": pl.Int64, "reason": pl.String}, orient="row")
         return frame.with_columns(pl.col("amount", "fee", "slippage") / 100, pl.col("price").fill_nan(None))
 
+    @cached_property
+    def daily(self) -> pl.DataFrame:
+        """The account at each close: date, equity, return, stocks, cash, arriving, margin, call, transferred, exposed, beta, the parts; CNY."""
+        books = ("stocks", "cash", "arriving", "margin", "call", "transferred", "exposed")
+        money = {name: getattr(self, f"{name}_cents_D") / 100 for name in books}
+        return self.parts.select(
+            "date",
+            pl.Series("equity", self.equity_D),
+            pl.Series("return", self.returns_D),
+            *(pl.Series(name, values) for name, values in money.items()),
+            pl.Series("beta", self.beta_D),
+            *PARTS,
+        )
+
     def split(self) -> dict[str, float]:
         """Each part as a fraction of mean equity a year."""
         scale = float(np.mean(self.equity_D)) * len(self.dates) / SESSIONS

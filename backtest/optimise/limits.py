@@ -1,6 +1,6 @@
 """What a book must keep to, beside being long only and within its equity."""
 
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,7 +29,7 @@ class Limits(BaseModel):
     turnover: float = Field(default=0.15, gt=0, le=1)
     cash: float = Field(default=0.01, ge=0, lt=1)  # at least
     cash_most: float = Field(default=0.02, ge=0, le=1)
-    ladder: tuple[Group, ...] = GROUPS
+    ladder: Annotated[tuple[Group, ...], Field(strict=False)] = GROUPS
 
     @model_validator(mode="after")
     def _room_for_cash(self) -> Self:

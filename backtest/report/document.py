@@ -5,19 +5,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from backtest import metrics
 from backtest.attribution.parts import Attribution, linked
 from backtest.drawdowns import worst
 from backtest.exposures import Exposures
+from backtest.futures.result import NeutralResult
 from backtest.report import tallies
 from backtest.report.markup import clean
 from backtest.report.page import page
 from backtest.report.sheet import Outlook, Sheet
 from backtest.result import COSTS
+from backtest.stress import windows
 
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 
 
 def write_report(folder: Path, sheet: Sheet) -> tuple[Path, Path]:
@@ -47,6 +50,9 @@ def report_data(sheet: Sheet) -> dict[str, Any]:
         "months": {f"{year}-{month:02d}": value for (year, month), value in metrics.monthly_excess(r_D, b_D, result.dates).items()},
         "excess_drawdowns": [{key: _plain(value) for key, value in asdict(one).items()} for one in drawdowns],
         "stress": [{key: _plain(value) for key, value in row.items()} for row in tallies.windows(result, b_D)],
+        "shocks": None if sheet.shocks is None else sheet.shocks.to_dicts(),
+        "hedged": _hedged(sheet.hedged),
+        "making": _making(sheet),
         "attribution": _attribution(sheet.attribution, sheet),
         "capacity": None if sheet.capacity is None else sheet.capacity.to_dicts(),
         "orders": tallies.executions(result).to_dicts(),
@@ -113,6 +119,28 @@ def _attribution(found: Attribution | None, sheet: Sheet) -> dict[str, Any] | No
         "fill_to_close": (found.after_D / 100).tolist(),
         "sessions_without_members": found.unknown,
     }
+
+
+def _hedged(found: NeutralResult | None) -> dict[str, Any] | None:
+    """The account around the long book, against cash; its series lie over the same dates."""
+    if found is None:
+        return None
+    stressed = windows(found.dates, found.returns_D, np.zeros(len(found.dates))).to_dicts()
+    return {
+        "benchmark": "cash",
+        "metrics": found.summary(),
+        "settings": found.settings.model_dump(mode="json"),
+        "stress": [{key: _plain(value) for key, value in row.items()} for row in stressed],
+        "series": found.daily.drop("date").to_dict(as_series=False),
+        "remarks": list(found.remarks),
+    }
+
+
+def _making(sheet: Sheet) -> dict[str, Any]:
+    """What gave way, what was forecast, what the guard cut, what the sleeves made, and the covenant's breaches; rows with ISO dates."""
+    tables = sheet.trail.tables(sheet.result.dates) | ({} if sheet.broken is None else {"covenant": sheet.broken})
+    rows = {name: [{key: _plain(value) for key, value in row.items()} for row in frame.to_dicts()] for name, frame in tables.items()}
+    return {**rows, "remarks": list(sheet.trail.remarks)}
 
 
 def _outlook(found: Outlook | None, sheet: Sheet) -> dict[str, Any] | None:

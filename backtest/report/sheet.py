@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from backtest.attribution.parts import Attribution
+from backtest.construction import Trail
 from backtest.exposures import Exposures
+from backtest.futures.result import NeutralResult
 from backtest.orders import ORDERS
 from backtest.report.labels import Lang
 from backtest.result import Result
@@ -54,7 +56,9 @@ class Outlook:
 class Sheet:
     """A tear sheet.  facts: what else a reader must know (model, table versions, evaluations), as text.  names: of stocks.
 
-    capacity: accounts that start with more and less, columns cash, excess_geometric, cost, mean_cash.  window: sessions of the rolling
+    capacity: accounts that start with more and less, columns cash, excess_geometric, cost, mean_cash.  trail: what the making of the book
+    left behind.  broken: of the covenant (see covenant.breaches); None where nothing was promised.  shocks: see stress.shocked.  hedged: the account
+    that is short of futures beside this long book; it is then the page's first subject, and its benchmark is cash.  window: sessions of the rolling
     figures.  lang: of the labels; facts, remarks and names stay as they are.  Raises KestrelError where a series has another length than the result.
     """
 
@@ -68,6 +72,10 @@ class Sheet:
     names: Mapping[str, str] = field(default_factory=dict)
     attribution: Attribution | None = None
     capacity: pl.DataFrame | None = None
+    trail: Trail = field(default_factory=Trail)
+    broken: pl.DataFrame | None = None
+    shocks: pl.DataFrame | None = None
+    hedged: NeutralResult | None = None
     window: int = 60
     lang: Lang = "en"
 
@@ -77,7 +85,7 @@ class Sheet:
         for label, series in (("the benchmark", self.comparison.b_D), ("its price index", self.comparison.price_D)):
             if series is not None and len(series) != sessions:
                 raise KestrelError(f"{label} has {len(series)} returns, the result {sessions} sessions. Take both over result.dates.")
-        for name, part in (("exposures", self.exposures), ("attribution's parts", self.attribution)):
+        for name, part in (("exposures", self.exposures), ("attribution's parts", self.attribution), ("hedged account's books", self.hedged)):
             if part is not None and part.dates != self.result.dates:
                 raise KestrelError(f"The {name} have {len(part.dates)} sessions, the result {sessions}. Take both over result.dates.")
 

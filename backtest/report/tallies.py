@@ -12,15 +12,8 @@ from backtest import metrics
 from backtest.costs import BUY
 from backtest.fills import REASONS, SIDES
 from backtest.result import COSTS, Result
+from backtest.stress import WINDOWS
 from data.panel import Floats
-
-WINDOWS = (
-    ("2015 crash", date(2015, 6, 1), date(2015, 9, 30)),
-    ("2016 circuit breaker", date(2016, 1, 1), date(2016, 1, 31)),
-    ("2017 large caps lead", date(2017, 1, 1), date(2017, 12, 31)),
-    ("2018 bear market", date(2018, 1, 1), date(2018, 12, 31)),
-    ("2020 epidemic", date(2020, 2, 1), date(2020, 2, 29)),
-)
 
 
 def years(result: Result, b_D: Floats) -> list[dict[str, float]]:
@@ -99,7 +92,7 @@ def unfilled_by_quarter(result: Result) -> pl.DataFrame:
 def windows(result: Result, b_D: Floats) -> list[dict[str, Any]]:
     """The main figures of each stress window that the account saw a session of; returns are of the window's sessions, not annualised."""
     rows = []
-    for name, first, last in WINDOWS:
+    for name, (first, last) in WINDOWS.items():
         inside = within(result.dates, first, last)
         days, r_D, theirs_D = result.dates[inside], result.returns_D[inside], b_D[inside]
         if not days:
@@ -132,5 +125,5 @@ def periods(result: Result) -> list[tuple[str, slice]]:
     """Each calendar year that the account saw, then each stress window that isn't all that it saw of a year; by name."""
     dates = result.dates
     years = [(str(year), within(dates, date(year, 1, 1), date(year, 12, 31))) for year in sorted({day.year for day in dates})]
-    stress = [(name, within(dates, first, last)) for name, first, last in WINDOWS]
+    stress = [(name, within(dates, first, last)) for name, (first, last) in WINDOWS.items()]
     return years + [(name, inside) for name, inside in stress if inside.start < inside.stop and inside not in [whole for _, whole in years]]

@@ -3,12 +3,19 @@
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands.shared import DAY, JSON, Context, command, config_option
 
+if TYPE_CHECKING:
+    from backtest.report.labels import Lang
+    from pipelines.config import Config
+    from pipelines.trade import Source
+
 desk = click.Group()
+LANG = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="The language of the page's labels.")
 
 
 @command(desk, "train")
@@ -49,18 +56,38 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
     """
     from pipelines.console import Bars, say
     from pipelines.present import log_backtest, show_backtest
-    from pipelines.trade import backtest, scores_file, trained_config, trained_scores
+    from pipelines.trade import backtest
 
-    config = shared.config(file)
-    source = scores_file(scores_path) if scores_path else trained_scores(Path(config.runs))
-    if file is None and shared.file is None and not scores_path:
-        config = trained_config(config, shared.sets)
+    config, source = traded(shared, file, scores_path)
     folder, done = backtest(shared.lake(config), config, source, track=Bars())
     if done:
         log_backtest(folder, config, source)
     else:
         say(f"{folder} is complete already.")
     show_backtest(folder, as_json=as_json)
+
+
+@command(desk, "sweep")
+@config_option
+@click.option("--scores", "scores_path", type=click.Path(path_type=Path), help="Scores from anywhere: CSV or Parquet with date, symbol, score.")
+@click.option("--model", help="One model's scores; default the one chosen on validation dates.")
+@LANG
+@JSON
+def sweep_(shared: Context, file: Path | None, scores_path: Path | None, model: str | None, lang: "Lang", as_json: bool) -> None:
+    """Trade every combination of the config's [sweep] and say how much of the best is luck; the page of heatmaps lies in the run's folder.
+
+    \b
+    Example:  kestrel --set sweep.k='[30, 50]' sweep --model blend
+    """
+    from pipelines.console import Bars, say
+    from pipelines.present import show_sweep
+    from pipelines.sweep import run_sweep
+
+    config, source = traded(shared, file, scores_path)
+    folder, done = run_sweep(shared.lake(config), config, source, model=model, lang=lang, track=Bars())
+    if not done:
+        say(f"{folder} is complete already.")
+    show_sweep(folder, as_json=as_json)
 
 
 @command(desk, "compare")
@@ -96,17 +123,18 @@ def fits_(shared: Context, delete: bool, as_json: bool) -> None:
 @command(desk, "report")
 @click.argument("run", default="latest")
 @click.option("--model", help="One model's account; default the one chosen on validation dates.")
+@LANG
 @click.option("--open", "open_it", is_flag=True, help="Open it in a browser.")
-def report_(shared: Context, run: str, model: str | None, open_it: bool) -> None:
+def report_(shared: Context, run: str, model: str | None, lang: "Lang", open_it: bool) -> None:
     """Write a backtest's HTML report and print where.
 
     \b
-    Example:  kestrel report latest --open
+    Example:  kestrel report latest --lang zh --open
     """
     from pipelines.report import report
 
     config = shared.config()
-    page = report(shared.lake(config), config, run, model)
+    page = report(shared.lake(config), config, run, model, lang)
     click.echo(str(page))
     if open_it:
         click.launch(str(page))
@@ -133,6 +161,17 @@ def signal_(shared: Context, file: Path | None, day: datetime | None, model: str
         config = trained_config(config, shared.sets)
     folder, written = signal(shared.lake(config), config, day=day.date() if day else None, model=model, positions=positions)
     show_signal(folder, written=written, as_json=as_json)
+
+
+def traded(shared: Context, file: Path | None, scores_path: Path | None) -> "tuple[Config, Source]":
+    """The scores of a file or of the latest training, and the config to trade them by: where none is named, the training's own."""
+    from pipelines.trade import scores_file, trained_config, trained_scores
+
+    config = shared.config(file)
+    if scores_path:
+        return config, scores_file(scores_path)
+    source = trained_scores(Path(config.runs))
+    return (trained_config(config, shared.sets) if file is None and shared.file is None else config), source
 
 
 @command(desk, "demo")

@@ -9,8 +9,9 @@ import pytest
 from data.lake import Lake, open_lake
 from pipelines.config import Config
 from pipelines.explain import STYLES
+from pipelines.portfolio import Ground, trade
 from pipelines.report import report
-from pipelines.trade import Source, backtest, market_of, trade
+from pipelines.trade import Source, backtest
 
 ConfigIn = Callable[[Path], Config]
 LAST = 60  # sessions that have scores
@@ -40,7 +41,7 @@ def numbers(lake: Lake, config: Config, source: Source) -> dict[str, object]:
 def test_the_orders_of_the_next_session_are_those_that_a_longer_backtest_sends(desk: Path, config_in: ConfigIn) -> None:
     lake, config = open_lake(desk / "lake"), config_in(desk)
     source = drawn(lake)
-    whole = trade(source.scores, market_of(lake, config), config).trades
+    whole = trade(source.scores, Ground.of(lake, config)).result.trades
     traded, rested = 0, 0
     for sessions in range(5, 10):  # the strategy trades on one session in five
         found = numbers(lake, ending(config, lake, sessions), source)["next_session"]

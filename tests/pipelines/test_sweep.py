@@ -12,8 +12,9 @@ from data.errors import KestrelError
 from data.lake import Lake, open_lake
 from pipelines.config import Config
 from pipelines.ledger import Ledger
+from pipelines.portfolio import Ground, trade
 from pipelines.sweep import run_sweep, top
-from pipelines.trade import Source, figures, market_of, trade
+from pipelines.trade import Source, figures
 
 ConfigIn = Callable[[Path], Config]
 GRID = SweepSettings(k=(5, 10), buffer=(2.0,), every=(1, 5), blocks=4)
@@ -27,20 +28,20 @@ def drawn(lake: Lake, sessions: int = 40) -> Source:
 
 
 def test_sweep_holds_the_accounts_that_backtests_give_and_is_done_once(desk: Path, config_in: ConfigIn) -> None:
-    lake, config = open_lake(desk / "lake"), config_in(desk)
+    lake, config = open_lake(desk / "lake"), config_in(desk).model_copy(update={"sweep": GRID})
     source = drawn(lake)
-    folder, done = run_sweep(lake, config, source, GRID)
+    folder, done = run_sweep(lake, config, source)
     assert done
     frame = pl.read_parquet(folder / "sweep.parquet")
-    market = market_of(lake, config)
-    result = trade(source.scores, market, config)  # 10 names, a buffer of 20, every 5 sessions
+    ground = Ground.of(lake, config)
+    result = trade(source.scores, ground).result  # 10 names, a buffer of 20, every 5 sessions
     own = frame.filter(pl.col("k") == 10, pl.col("every") == 5).row(0, named=True)
-    found = figures(result, lake.read("index_bars"), market, config)
+    found = figures(result, ground)
     assert {name: own[name] for name in own if name in found} == {name: found[name] for name in own if name in found}
     assert pl.read_parquet(folder / "excess.parquet").shape == (len(result.dates), 1 + 4)
     assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["span"] == [str(result.dates[0]), str(result.dates[-1])]
     assert (folder / "sweep.html").is_file()
-    again, done = run_sweep(lake, config, source, GRID)
+    again, done = run_sweep(lake, config, source)
     assert (again, done) == (folder, False)
     rows, words = top(folder, 2)
     assert [row["information_ratio"] for row in rows] == sorted(frame["information_ratio"], reverse=True)[:2]
@@ -48,24 +49,24 @@ def test_sweep_holds_the_accounts_that_backtests_give_and_is_done_once(desk: Pat
 
 
 def test_every_configuration_is_a_look_at_its_dates(desk: Path, config_in: ConfigIn) -> None:
-    lake, config = open_lake(desk / "lake"), config_in(desk)
+    lake, config = open_lake(desk / "lake"), config_in(desk).model_copy(update={"sweep": GRID})
     source = drawn(lake, 30)
     dates = source.scores["date"].unique().sort()
     ledger = Ledger(Path(config.runs) / "ledger.db") if Path(config.runs).is_dir() else None
     before = ledger.count(dates[0], dates[-1]) if ledger else 0
-    run_sweep(lake, config, source, GRID)
+    run_sweep(lake, config, source)
     assert Ledger(Path(config.runs) / "ledger.db").count(dates[0], dates[-1]) == before + 4
 
 
 def test_sweep_says_what_it_cannot_vary_or_find(desk: Path, config_in: ConfigIn) -> None:
-    lake, config = open_lake(desk / "lake"), config_in(desk)
+    lake, config = open_lake(desk / "lake"), config_in(desk).model_copy(update={"sweep": GRID})
     source = drawn(lake, 30)
     with pytest.raises(KestrelError, match=r"has no scores of 'other'\. It has: drawn"):
-        run_sweep(lake, config, source, GRID, model="other")
+        run_sweep(lake, config, source, model="other")
     dropout = config.model_copy(update={"backtest": config.backtest.model_copy(update={"strategy": TopkDropout()})})
     with pytest.raises(KestrelError, match="a sweep varies topk_buffer"):
-        run_sweep(lake, dropout, source, GRID)
+        run_sweep(lake, dropout, source)
     first = source.scores["date"].min()
     ended = config.model_copy(update={"backtest": config.backtest.model_copy(update={"end": first})})
-    with pytest.raises(KestrelError, match="The scores can be traded up to"):
-        run_sweep(lake, ended, source, GRID)
+    with pytest.raises(KestrelError, match="The scores can be traded from"):
+        run_sweep(lake, ended, source)
