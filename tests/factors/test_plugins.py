@@ -74,6 +74,7 @@ def test_a_module_that_fails_says_where(text: str, said: str, tmp_path: Path, re
 
 def test_an_installed_package_offers_its_factors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "offered_factors.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)  # as installed packages are
     monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("offer", "offered_factors", group)])
     extend([])
     assert "weekly_reversal" in library()

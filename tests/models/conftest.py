@@ -51,9 +51,9 @@ def fold() -> Fold:
     return Fold("2015", np.arange(0, 150), np.arange(160, 210), np.arange(220, 314))
 
 
-def small_ranker() -> RankerSettings:
-    shape = {"lookback": 3, "width": 16, "time_inner": 16, "experts": 4, "expert_width": 8}
-    return RankerSettings.model_validate({**shape, "epochs": 2, "batch": 8, "rate": 8e-3})
+def small_network(body: str) -> RankerSettings:
+    shape = {"lookback": 1 if body == "mlp" else 3, "width": 16, "time_inner": 16, "experts": 0 if body == "ranker_dense" else 4, "expert_width": 8}
+    return RankerSettings.model_validate({"body": body, **shape, "epochs": 2, "batch": 8, "rate": 8e-3})
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +65,6 @@ def small() -> dict[str, BaseModel]:
         "lightgbm": TreeSettings.model_validate({**trees, "label": "z_score"}),
         "lightgbm_rank": TreeSettings.model_validate({**trees, "label": "rank_gauss"}),
         "lambdarank": TreeSettings.model_validate({**trees, "label": "grades"}),
-        "ranker": small_ranker(),
+        **{body: small_network(body) for body in ("ranker", "ranker_dense", "transformer", "gru", "mlp")},
         "five_factors": FiveFactorsSettings(),
     }

@@ -88,30 +88,35 @@ def test_a_named_gauge_that_the_dataset_lacks_is_refused() -> None:
 def test_a_window_holds_the_prepared_inputs_of_each_session(tiny: Dataset) -> None:
     panel = inputs(tiny).panel(tiny, np.array([2, 3]))
     batch = panel.batch([3, 2])
-    assert batch.x_SNTF.shape == (2, 5, 3, 5)
+    x_SNTF = panel.x_QF[batch.row_SNT]
+    assert x_SNTF.shape == (2, 5, 3, 5)
     assert batch.stock_SN.tolist() == [[1, 2, 3, 4, 0], [0, 1, 2, 3, 4]]
     for t, session in enumerate((1, 2, 3)):
         prepared = np.full((5, 3), NAN)
         prepared[tiny.present_DN[session]] = prepare(tiny.session(session), "z_score")
         seen = prepared[[1, 2, 3, 4]]
-        assert batch.x_SNTF[0, :4, t, :3].numpy() == pytest.approx(np.nan_to_num(seen))
+        assert x_SNTF[0, :4, t, :3].numpy() == pytest.approx(np.nan_to_num(seen))
 
 
 def test_absent_stocks_and_empty_slots_are_not_valid(tiny: Dataset) -> None:
-    batch = inputs(tiny).panel(tiny, np.arange(4)).batch([3, 2])
-    assert batch.valid_SNT[0].tolist() == [[True] * 3] * 3 + [[False, True, True], [False] * 3]
-    assert not batch.x_SNTF[~batch.valid_SNT].any()
+    panel = inputs(tiny).panel(tiny, np.arange(4))
+    valid_SNT = panel.batch([3, 2]).row_SNT > 0
+    assert valid_SNT[0].tolist() == [[True] * 3] * 3 + [[False, True, True], [False] * 3]
+    assert not panel.x_QF[0].any()
+    assert panel.batch([3], slots=7).row_SNT.shape == (1, 7, 3)
+    assert [panel.count(session) for session in (2, 3)] == [5, 4]
 
 
 def test_sessions_before_the_first_are_not_valid(tiny: Dataset) -> None:
     batch = inputs(tiny).panel(tiny, np.arange(4)).batch([0])
-    assert batch.valid_SNT[0].tolist() == [[False, False, True]] * 5
+    assert (batch.row_SNT[0] > 0).tolist() == [[False, False, True]] * 5
 
 
 def test_a_missing_factor_is_0_and_flagged_by_family(tiny: Dataset) -> None:
-    batch = inputs(tiny).panel(tiny, np.arange(4)).batch([2])
-    assert batch.x_SNTF[0, 1, -1, 0] == 0
-    flags_NG = batch.x_SNTF[0, :, -1, 3:]  # other, value
+    panel = inputs(tiny).panel(tiny, np.arange(4))
+    x_NF = panel.x_QF[panel.batch([2]).row_SNT][0, :, -1]
+    assert x_NF[1, 0] == 0
+    flags_NG = x_NF[:, 3:]  # other, value
     assert flags_NG.tolist() == [[0, 0], [0, 0.5], [0, 0], [0, 0], [0, 0]]
 
 
@@ -122,5 +127,8 @@ def test_families_are_the_librarys_and_one_for_all_it_does_not_know() -> None:
 def test_a_panel_holds_only_what_its_windows_need(tiny: Dataset) -> None:
     assert len(inputs(tiny, lookback=2).panel(tiny, np.array([3])).x_QF) == 1 + 4 + 5
     whole, part = inputs(tiny).panel(tiny, np.arange(4)), inputs(tiny).panel(tiny, np.array([3]))
-    assert all(a.equal(b) for a, b in zip(vars(whole.batch([3])).values(), vars(part.batch([3])).values(), strict=True))
+    windows = [panel.x_QF[panel.batch([3]).row_SNT] for panel in (whole, part)]
+    assert windows[0].equal(windows[1])
+    assert whole.batch([3]).m_SM.equal(part.batch([3]).m_SM)
+    assert whole.batch([3]).stock_SN.equal(part.batch([3]).stock_SN)
     assert whole.digest() != part.digest()
