@@ -95,7 +95,7 @@ def problem(
     low_N = np.where(buyable_N & known_N, np.maximum(index_N - limits.name, 0.0), 0.0)
     given = [
         Relaxation(f"names:{symbols[n]}", float(index_N[n] + limits.name), float(held_N[n]))
-        for n in np.flatnonzero(~tradable_N & (held_N > index_N + limits.name))
+        for n in np.flatnonzero(~tradable_N & (held_N > index_N + limits.name)).tolist()
     ]
     stuck_N = ~tradable_N | (high_N < EMPTY)
     low_N, high_N = np.where(stuck_N, held_N, low_N), np.where(stuck_N, held_N, np.maximum(high_N, low_N))
