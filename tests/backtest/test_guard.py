@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.benchmark import returns as index_returns
@@ -53,6 +53,7 @@ def test_an_unknown_measure_cuts_nothing():
     assert cut(Reading(*[float("nan")] * 5), Guard()) == Cut(1.0, 1.0, ())
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 3.0), min_size=2, max_size=9))
 def test_a_worse_reading_never_cuts_less(values):
     for calm, worse in pairwise(sorted(values)):
