@@ -123,10 +123,11 @@ def floor(data: Labelled) -> tuple[NDArray[np.float64], float]:
     rest = np.setdiff1d(train, held)
 
     # The problem is convex: a fit that begins where the one before ended comes to the same place in fewer steps.
-    model = LogisticRegression(max_iter=100, tol=1e-3, warm_start=True)
+    model = LogisticRegression(max_iter=100, tol=1e-3)
 
     def fitted(rows: NDArray[np.int64], c: float) -> Any:
-        return model.set_params(C=c).fit(x[rows], data.labels[rows])
+        alike = np.array_equal(getattr(model, "classes_", []), np.unique(data.labels[rows]))
+        return model.set_params(C=c, warm_start=alike).fit(x[rows], data.labels[rows])
 
     best = max((1.0, 10.0, 30.0) if data.classes <= 3 else (10.0, 30.0), key=lambda c: fitted(rest, c).score(x[held], data.labels[held]))
     fitted(train, best)
