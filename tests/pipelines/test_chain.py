@@ -112,6 +112,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(desk: Path, config_in:
     assert all((home / "model" / "model.json").is_file() for home in homes)
 
 
+@pytest.mark.slow
 def test_a_ranker_killed_between_epochs_goes_on_to_the_same_scores(desk: Path, config_in: ConfigIn) -> None:
     class Killed(Exception):
         pass
