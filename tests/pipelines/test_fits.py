@@ -12,12 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from data.lake import open_lake
+from factors.panel import axes_of
 from pipelines import fits
+from pipelines.build import build_factors
 from pipelines.cli import main
 from pipelines.config import Config, parse
+from pipelines.fits import plan
 from pipelines.runs import DONE, read_json
 from pipelines.signal import model_home
-from pipelines.train import fits_of, home_of, train, train_all
+from pipelines.train import fits_of, ground_of, home_of, train, train_all
 
 Changed = Callable[..., Config]
 OWN = "examples.own_model:Weighed"
@@ -65,21 +68,22 @@ def test_testing_further_fits_nothing_and_scores_the_same_dates_the_same(desk: P
 
 
 def test_whatever_a_fit_depends_on_makes_it_another(desk: Path, changed: Changed) -> None:
-    keys = []
-    names = [name for name in changed().factors.names or () if name != "momentum_12_1"]
     lake = open_lake(desk / "lake")
-    for config in (
-        changed(),
-        changed(model={"ridge": {"trim": 0.1}}),
-        changed(train={"seeds": [1]}),
-        changed(labels={"excess": False}),
-        changed(walk={"every": 3}),
-        changed(factors={"names": names}),
-        changed(universe={"members": "all"}),
-    ):
-        folder, _ = train(lake, config)
-        keys.append(next(entry["fit"] for entry in fits_of(folder) if entry["model"] == "ridge"))
-    assert len(set(keys)) == len(keys)
+    axes = axes_of(lake.read("bars"), lake.read("calendar"))
+
+    def keys(**sections: dict[str, Any]) -> set[str]:
+        config = changed(**sections)
+        return {fit.key for fit in plan(axes, ground_of(lake, config), config) if fit.model == "ridge"}
+
+    names = [name for name in changed().factors.names or () if name != "momentum_12_1"]
+    others: list[dict[str, Any]] = [{"model": {"ridge": {"trim": 0.1}}}, {"train": {"seeds": [1]}}, {"labels": {"excess": False}}]
+    others += [{"walk": {"every": 3}}, {"factors": {"names": names}}, {"universe": {"members": "all"}}]
+    found = [keys(), *(keys(**sections) for sections in others)]
+    assert len(set.union(*found)) == sum(map(len, found))
+    assert keys(train={"models": ["ridge", "lightgbm"]}, backtest={"start": date(2026, 1, 1)}) == keys()
+    lake.write("bars", lake.read("bars").head(-1))  # other prices
+    build_factors(lake, changed())
+    assert keys().isdisjoint(found[0])
 
 
 def test_processes_make_the_bytes_that_one_makes(desk: Path, changed: Changed) -> None:
