@@ -4,6 +4,8 @@ Each reads the market beside the factors, scores each stock by itself, and has a
 Dims: S sessions, N stocks of a session (padded), T lookback, C channels, M gauges, H horizons, R = S N slots.
 """
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -28,9 +30,9 @@ class Plain(Body):
         score_RH = self.heads(self.dropout(h_RC))
         return Output(score_RH.unflatten(0, row_SNT.shape[:2]), score_RH.new_zeros(0))
 
+    @abstractmethod
     def over_time(self, h_RTC: Tensor, valid_RT: Tensor) -> Tensor:
         """[R, T, C] -> [R, C]."""
-        raise NotImplementedError
 
 
 class Mlp(Plain):

@@ -52,6 +52,7 @@ class Step:
     weight_S: Tensor
     shifts: Tensor
     sessions: int
+    counts: float  # 1; 0 where this member only looks on
 
     @classmethod
     def of(cls, lessons: Lessons, places: Sessions, ring: Ring, *, pairs: bool) -> "Step":
@@ -66,7 +67,7 @@ class Step:
         y_SNH = torch.from_numpy(lessons.y_SNH[own[:, None], batch.stock_SN.numpy()]).to(device)
         known_SNH = y_SNH.isfinite() & (batch.row_SNT[..., -1:] > 0)
         weight_S = counts * torch.from_numpy(lessons.weight_S[own]).to(device)
-        return cls(batch.row_SNT, batch.m_SM, torch.where(known_SNH, y_SNH, 0.0), known_SNH, weight_S, shifts.to(device), len(places))
+        return cls(batch.row_SNT, batch.m_SM, torch.where(known_SNH, y_SNH, 0.0), known_SNH, weight_S, shifts.to(device), len(places), counts)
 
 
 def loss_of(network: Body, lessons: Lessons, seen: Step, settings: RankerSettings) -> tuple[Tensor, Tensor]:
@@ -81,7 +82,7 @@ def loss_of(network: Body, lessons: Lessons, seen: Step, settings: RankerSetting
     if settings.style and lessons.styles:
         loss_SH = loss_SH + settings.style * lean(p_SNH, x_QF[seen.row_SNT[..., -1]][..., list(lessons.styles)], seen.row_SNT[..., -1] > 0)
     weight_SH = seen.weight_S[:, None] * (known_SNH.sum(1) >= FEWEST)
-    return (loss_SH * weight_SH).sum() / (seen.sessions * len(lessons.horizons)), output.load_E
+    return (loss_SH * weight_SH).sum() / (seen.sessions * len(lessons.horizons)), output.load_E * seen.counts
 
 
 def mixed(device: str, precision: str) -> AbstractContextManager[object]:
