@@ -103,7 +103,7 @@ def capped(strength_N: Floats, total: float, most: float) -> Floats:
         if not open_N.any():
             return weights_N
         rest = total - most * int(full_N.sum())
-        weights_N[open_N] = max(rest, 0.0) * strength_N[open_N] / strength_N[open_N].sum()
+        weights_N[open_N] = max(rest, 0.0) * (strength_N[open_N] / strength_N[open_N].sum())  # in this order: the tiniest strength must not vanish
         over_N = open_N & (weights_N > most)
         if not over_N.any():
             return weights_N

@@ -58,11 +58,13 @@ NAMES = {
 TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 # Qlib's split: one fit, which is the walk's second.
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
-ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}),
-    "no attention across stocks": ("ranker", {"cross_layers": 0}),
-    "a random router": ("ranker", {"router": "random"}),
-    "dense, of equal total weights": ("ranker_dense", {"expert_width": 576}),
+# What is changed: a model's settings, or a section of the config.
+ABLATIONS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
+    "ranker: no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}, {}),
+    "ranker: no attention across stocks": ("ranker", {"cross_layers": 0}, {}),
+    "ranker: a random router": ("ranker", {"router": "random"}, {}),
+    "ranker: dense, of equal total weights": ("ranker_dense", {"expert_width": 576}, {}),
+    "LightGBM, rank labels: taught by every session": ("lightgbm_rank", {}, {"walk": {"every": 1}}),
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}
 ACCOUNT = {
@@ -84,7 +86,7 @@ def main() -> None:
     base = read_config(CONFIG, sets=[f"runs={WORK}", *chosen.sets], lake=str(chosen.lake or prepared()))
     lake = open_lake(base.lake)
     configs = {"walk": base, "split": changed(base, SPLIT)}
-    configs |= {name: variant(configs["split"], model, settings) for name, (model, settings) in ABLATIONS.items()}
+    configs |= {name: variant(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
     found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
@@ -123,9 +125,9 @@ def changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
     return parse(raw, str(CONFIG))
 
 
-def variant(config: Config, model: str, settings: Mapping[str, Any]) -> Config:
-    """The config of an ablation: one model, with some of its settings changed."""
-    return changed(config, {"train": {"models": [model]}, "model": {model: {**config.model.get(model, {}), **settings}}})
+def variant(config: Config, model: str, settings: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The config of an ablation: one model, with some of its settings, or of a section's, changed."""
+    return changed(config, {"train": {"models": [model]}, "model": {model: {**config.model.get(model, {}), **settings}}, **sections})
 
 
 def count(config: Config, folder: Path) -> int:
@@ -159,7 +161,7 @@ def ablations(configs: Mapping[str, Config], folders: Mapping[str, Path]) -> lis
     """A row an ablation: its figures, and its daily RankIC less that of the whole ranker on the same dates."""
     rows = []
     whole = pl.read_parquet(folders["split"] / "daily.parquet").filter(pl.col("model") == "ranker")
-    for name, (model, _) in ABLATIONS.items():
+    for name, (model, _, _) in ABLATIONS.items():
         own = pl.read_parquet(folders[name] / "daily.parquet").with_columns(pl.lit(name).alias("model"))
         gaps = {row["horizon"]: row for row in against(pl.concat([whole, own]), ["ranker"])}
         for horizon in configs[name].labels.horizons:
@@ -217,7 +219,7 @@ def document(found: Mapping[str, Any], config: Config) -> str:
     parts += ["### The bar", bar(found, main)]
     gaps = [f"{row['gap']['rank_ic']:+.4f} ({row['gap']['low']:+.4f} … {row['gap']['high']:+.4f})" for row in found["ablations"]]
     rows = [
-        {"ranker with": row["model"], "horizon": row["horizon"], **spread(row, IC), "RankIC less the whole ranker's": gap}
+        {"changed": row["model"], "horizon": row["horizon"], **spread(row, IC), "RankIC less the whole ranker's": gap}
         for row, gap in zip(found["ablations"], gaps, strict=True)
     ]
     parts += ["### Ablations, on Qlib's split", table(rows)]

@@ -102,8 +102,9 @@ class Ranker:
 
         first = next(iter(rankers.values()))
         settings, device = first.settings, device_of(first.settings)
+        first._prepare(dataset, train)
         for ranker in rankers.values():
-            ranker._prepare(dataset, train)
+            ranker.horizons, ranker._inputs, ranker.inducing = first.horizons, first._inputs, first.inducing
         with joined():
             lessons = _lessons(first, dataset, train, valid, track)
             networks = {}
