@@ -14,6 +14,13 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers one takes a file whole, and all of tests/backtest, so that what numba compiles for accounts is compiled once."""
+    for item in items:
+        file = item.path.relative_to(ROOT / "tests")
+        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "backtest" else str(file)))
+
+
 @pytest.fixture(scope="session")
 def pack() -> Path:
     """The folder of the research pack; without it the test is skipped."""
