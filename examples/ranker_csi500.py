@@ -1,7 +1,7 @@
 """The ranker's verdict on real data: fits every model, writes the tables and plots of docs/ranker.md and a JSON with every figure.
 
 Run: make results-ranker      Reads the pack ($KESTREL_DATA_PACK), works in results/ranker, goes on where it was stopped.
-With --lake PATH it takes a lake that holds the pack and its factor sets already.
+With --lake PATH it takes a lake that holds the pack and its factor sets already; --config examples/ranker_full.toml is the full size, for a GPU.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import polars as pl
 from backtest.luck import expected_best, probabilistic_sharpe, ratio
 from data.lake import Lake, open_lake
 from models.ranker.model import Ranker
+from models.ranker.settings import RankerSettings
 from models.registry import load
 from models.verdict import thirds
 from pipelines.charts import bars, heat
@@ -58,12 +59,12 @@ NAMES = {
 TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 # Qlib's split: one fit, which is the walk's second.
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
-# What is changed: a model's settings, or a section of the config.
+# What is changed: settings of a model, or a section of the config.  Dense widths are those of the config's own ranker, see `ablated`.
 ABLATIONS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
     "ranker: no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}, {}),
     "ranker: no attention across stocks": ("ranker", {"cross_layers": 0}, {}),
     "ranker: a random router": ("ranker", {"router": "random"}, {}),
-    "ranker: dense, of equal total weights": ("ranker_dense", {"expert_width": 576}, {}),
+    "ranker: dense, of equal total weights": ("ranker_dense", {}, {}),
     "LightGBM, rank labels: taught by every session": ("lightgbm_rank", {}, {"walk": {"every": 1}}),
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}
@@ -78,15 +79,16 @@ Row = dict[str, Any]
 def main() -> None:
     """Import, build, fit, judge, trade, write."""
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--config", type=Path, default=CONFIG)
     options.add_argument("--lake", type=Path, help="a lake that holds the pack and its factors")
     options.add_argument("--set", dest="sets", action="append", default=[], help="a setting, as kestrel's own --set")
     options.add_argument("--doc", type=Path, default=DOC)
     chosen = options.parse_args()
     began = time.monotonic()
-    base = read_config(CONFIG, sets=[f"runs={WORK}", *chosen.sets], lake=str(chosen.lake or prepared()))
+    base = read_config(chosen.config, sets=[f"runs={WORK}", *chosen.sets], lake=str(chosen.lake or prepared(chosen.config)))
     lake = open_lake(base.lake)
     configs = {"walk": base, "split": changed(base, SPLIT)}
-    configs |= {name: variant(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
+    configs |= {name: ablated(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
     found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
@@ -100,18 +102,21 @@ def main() -> None:
     minutes = (time.monotonic() - began) / 60
     text = document(found, base)
     plots(found, base.train.horizon, chosen.doc)
-    insert(chosen.doc, "make results-ranker", text)
+    if chosen.doc == DOC:
+        insert(DOC, "make results-ranker", text)
+    else:
+        write_text(chosen.doc, text + "\n")
     facts = {"date": date.today().isoformat(), "machine": platform.machine(), "cores": os.cpu_count(), "minutes": round(minutes, 1)}
-    kept = (HOME / "benchmarks" / "results" if chosen.doc == DOC else chosen.doc.parent) / f"ranker_csi500-{date.today().isoformat()}.json"
+    kept = (HOME / "benchmarks" / "results" if chosen.doc == DOC else chosen.doc.parent) / f"{chosen.config.stem}-{facts['date']}.json"
     kept.write_text(json.dumps({**facts, "config": base.model_dump(mode="json"), **found}, indent=1, default=str) + "\n", encoding="utf-8")
     print(text)
     say(f"{chosen.doc} and {kept}, {minutes:.0f} minutes")
 
 
-def prepared() -> Path:
+def prepared(config: Path) -> Path:
     """The lake of this folder with the pack and its factors; nothing is done twice."""
     pack = Path(os.environ.get("KESTREL_DATA_PACK", HOME.parent / "shared" / "data"))
-    for words in (["data", "import", str(pack), "--mapping", str(HERE / "pack.toml")], ["factors", "build", "-c", str(CONFIG)]):
+    for words in (["data", "import", str(pack), "--mapping", str(HERE / "pack.toml")], ["factors", "build", "-c", str(config)]):
         if subprocess.run([KESTREL, "--lake", WORK / "lake", *words], stdout=subprocess.DEVNULL, check=False).returncode:
             raise SystemExit(f"stopped: kestrel {' '.join(words)}")
     return WORK / "lake"
@@ -122,11 +127,15 @@ def changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
     raw = config.model_dump()
     for section, values in changes.items():
         raw[section] |= values
-    return parse(raw, str(CONFIG))
+    return parse(raw, "a variant of the config")
 
 
-def variant(config: Config, model: str, settings: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Config:
+def ablated(config: Config, model: str, settings: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Config:
     """The config of an ablation: one model, with some of its settings, or of a section's, changed."""
+    whole = config.model_settings()["ranker"]
+    assert isinstance(whole, RankerSettings)
+    if model == "ranker_dense":
+        settings = {**settings, "expert_width": whole.expert_width * (1 + whole.experts)}
     return changed(config, {"train": {"models": [model]}, "model": {model: {**config.model.get(model, {}), **settings}}, **sections})
 
 

@@ -27,7 +27,7 @@ class BlendSettings(BaseModel):
     @field_validator("members")
     @classmethod
     def _each_once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
-        if "blend" in members or len(set(members)) < len(members):
+        if {"blend", "default"} & set(members) or len(set(members)) < len(members):
             raise ValueError("name each member once, and no blend within the blend")
         return members
 

@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "mlp": Kind(Ranker, RankerSettings(body="mlp", lookback=1, width=64, layers=2, rate=1e-3)),
     "five_factors": Kind(FiveFactors, FiveFactorsSettings()),
     "blend": Kind(Blend, BlendSettings()),
+    "default": Kind(Blend, BlendSettings(members=("lightgbm_rank", "ranker"), weights="rank_ic")),  # what docs/ranker.md's figures support
 }
 
 

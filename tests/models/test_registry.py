@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from data.errors import KestrelError
 from models import files
-from models.blend import BlendSettings
+from models.blend import Blend, BlendSettings
 from models.registry import KINDS, create, enlist, kind, load
 from models.ridge import RidgeSettings
 from models.trees import TreeSettings
@@ -37,7 +37,13 @@ def test_settings_must_fit_the_name() -> None:
         create("lightgbm", {"lightgbm": TreeSettings(label="grades")})
 
 
-@pytest.mark.parametrize("members", [("ridge", "ridge"), ("blend", "ridge"), ()])
+def test_the_default_is_a_blend_of_known_models() -> None:
+    shipped = create("default")
+    assert isinstance(shipped, Blend)
+    assert {member.name for member in shipped.members} <= set(KINDS)
+
+
+@pytest.mark.parametrize("members", [("ridge", "ridge"), ("blend", "ridge"), ("default", "ridge"), ()])
 def test_a_blend_names_each_member_once_and_not_itself(members: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError):
         BlendSettings(members=members)
