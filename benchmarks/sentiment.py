@@ -1,4 +1,4 @@
-"""Students on the research pack's labelled news, beside the linear floor and a list of words, and how fast they read.
+"""Students on the research pack's labelled news, beside the linear floor and the lexicon, and how fast they read.
 
 Each set is de-duplicated and split by the last fifth of its dates where it has any, else by sha256(text) mod 5 = 0.  The floor is scikit-learn's
 logistic regression on hashed character 1-4-grams, its C chosen on a fifth of the training texts; students choose their own settings there too.
@@ -22,7 +22,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.sentiment.answers import Answer, News
 from models.sentiment.evaluation import Estimate, evaluation, gain, wilson
+from models.sentiment.lexicon import Lexicon
 from models.sentiment.student.blend import BlendStudent
 from models.sentiment.student.documents import document
 from models.sentiment.student.losses import labelled
@@ -30,8 +32,6 @@ from models.sentiment.student.student import KINDS, Student
 
 PACK = Path(os.environ.get("KESTREL_DATA_PACK", Path(__file__).parents[2] / "shared" / "data"))
 NEAR = 0.9  # cosine of character 4-grams above which two texts are nearly the same
-GOOD = "增长 增持 中标 盈利 上调 回购 签署 突破 获批 涨停 大涨 利好 扭亏 看好 买入 牛 新高 红 合作 预增 分红 涨"
-BAD = "下降 减持 亏损 下滑 处罚 违规 立案 诉讼 跌停 大跌 利空 终止 冻结 警示 诈骗 风险 造假 跑路 投诉 垃圾 套 割 跌 亏 骗"
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,14 @@ def floor(data: Labelled) -> tuple[NDArray[np.float64], float]:
     return p_NC, best
 
 
-def words(data: Labelled, sense: int) -> NDArray[np.int64]:
-    """Classes by counting good and bad words, the other way round for a sense of -1; a tie is neutral, or the larger class of two."""
-    good, bad = GOOD.split(), BAD.split()
-    balance = sense * np.array([sum(map(text.count, good)) - sum(map(text.count, bad)) for text in data.texts])[data.test]
+def listed(data: Labelled, sense: int) -> NDArray[np.int64]:
+    """Classes by the lexicon, the other way round for a sense of -1; where it says nothing: neutral, or the larger class of two."""
+    answers = Lexicon().score([News(str(place), "", "", data.texts[place]) for place in np.flatnonzero(data.test)])
+    tone = sense * np.array([answer.score if isinstance(answer, Answer) else 0.0 for answer in answers])
     if data.classes == 3:
-        return np.sign(balance) + 1
+        return np.sign(tone).astype(np.int64) + 1
     usual = int(np.bincount(data.labels[~data.test]).argmax())
-    return np.where(balance == 0, usual, balance > 0)
+    return np.where(tone == 0, usual, tone > 0)
 
 
 def near_duplicates(data: Labelled) -> NDArray[np.bool_]:
@@ -156,15 +156,15 @@ def near_duplicates(data: Labelled) -> NDArray[np.bool_]:
 
 
 def judged(data: Labelled, kinds: list[str], name: str) -> list[dict[str, Any]]:
-    """A row each of words, floor and students: figures with intervals, the gain over the floor, and speed."""
+    """A row each of lexicon, floor and students: figures with intervals, the gains over both, and speed."""
     truth = data.labels[data.test]
     near = near_duplicates(data)
     floor_p, c = floor(data)
     floor_right = floor_p.argmax(axis=1) == truth
     rows = [row(name, f"floor, C = {c:g}", floor_p, truth, floor_right, near)]
-    if data.classes <= 3:
-        hits = words(data, -1 if name == "negative" else 1) == truth
-        rows.insert(0, {"set": name, "scorer": "words", **interval("accuracy", wilson(int(hits.sum()), len(hits)))})
+    hits = listed(data, -1 if name == "negative" else 1) == truth if data.classes <= 3 else None
+    if hits is not None:
+        rows.insert(0, {"set": name, "scorer": "lexicon", **interval("accuracy", wilson(int(hits.sum()), len(hits)))})
     read = [document(text, name=own) for text, own in zip(data.texts, data.names, strict=True)]
     train, test = ([text for text, out in zip(read, data.test, strict=True) if out == side] for side in (False, True))
     fits: dict[str, Student] = {}
@@ -175,7 +175,9 @@ def judged(data: Labelled, kinds: list[str], name: str) -> list[dict[str, Any]]:
         else:
             student.fit(train, labelled(data.labels[~data.test], data.classes))
         fits[kind], fit_s = student, time.perf_counter() - began
-        found = row(name, kind, student.predict(test), truth, floor_right, near)
+        p_NC = student.predict(test)
+        found = row(name, kind, p_NC, truth, floor_right, near)
+        found |= {} if hits is None else interval("over_lexicon", gain(p_NC.argmax(axis=1) == truth, hits))
         rows.append(found | {"texts_a_second": round(speed(student, test)), "fit_s": round(fit_s, 1)})
     return [one | {"train": len(train), "test": len(test), "near_duplicates": int(near.sum())} for one in rows]
 

@@ -104,18 +104,6 @@ def times(edges: Edges, columns: Ints, values: Floats32, weights_KC: Floats32 | 
         out_NC[n] = row_C
 
 
-@njit(cache=True, nogil=True)
-def transposed_times(edges: Edges, columns: Ints, values: Floats32, given_NC: Floats, out_KC: Floats) -> None:
-    """The transposed sparse matrix times what is given, added to out, row by row."""
-    given_C = np.empty(out_KC.shape[1])
-    for n in range(len(edges) - 1):
-        given_C[:] = given_NC[n]
-        for k in range(edges[n], edges[n + 1]):
-            value, out_C = np.float64(values[k]), out_KC[columns[k]]
-            for c in range(len(given_C)):
-                out_C[c] += value * given_C[c]
-
-
 def rows_of(matrix: tuple[Edges, Ints, Floats32], rows: Edges) -> tuple[Edges, Ints, Floats32]:
     """These rows of a sparse matrix, in this order."""
     edges, columns, values = matrix

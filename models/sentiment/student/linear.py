@@ -9,19 +9,20 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from safetensors.numpy import load, save
 
 from data.errors import KestrelError
 from data.progress import Track, silent
 from models import files
-from models.sentiment.student import grams
-from models.sentiment.student.losses import Targets, log_loss, loss, softmax, temperature
+from models.sentiment.student import ascent, grams
+from models.sentiment.student.losses import Targets, log_loss, softmax, temperature
 
 Floats = NDArray[np.float64]
 Sparse = tuple[grams.Edges, grams.Ints, grams.Floats32]
 CHUNK = 8192  # texts a pass of predict: bounds its memory
-HELD_OUT = 5  # one training text in so many chooses the penalty and the temperature
+HELD_OUT = 5  # one training text in so many chooses the penalty, the weighing and the temperature
+STILL = 1e-3  # a mean change of probabilities below which the solver ends: the digits after it tell nothing of other texts
 
 
 class LinearSettings(BaseModel):
@@ -31,12 +32,14 @@ class LinearSettings(BaseModel):
 
     bits: Annotated[int, Field(ge=8, le=26)] = 20  # 2**bits buckets
     least: PositiveInt = 2  # texts a gram must stand in
-    strengths: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (3.0, 10.0, 30.0)  # of the loss over the penalty
-    steps: PositiveInt = 40  # of the solver, at most: it stops before the last digits, which tell nothing of other texts
+    # tried on held-out texts: the strength of the loss over the penalty, and powers of the inverse document frequency by which grams are weighed
+    strengths: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+    rarities: Annotated[tuple[NonNegativeFloat, ...], Field(strict=False, min_length=1)] = (1.0, 0.0)
+    steps: PositiveInt = 40  # sweeps of the solver, at most
 
 
 class LinearStudent:
-    """Weights of grams; the penalty and the temperature of the probabilities are chosen on held-out training texts."""
+    """Weights of grams; the penalty, the weighing and the temperature of the probabilities are chosen on held-out training texts."""
 
     name = "linear"
 
@@ -58,12 +61,15 @@ class LinearStudent:
         counted = grams.counts(*grams.codes(texts), self.settings.bits)
         frequency = np.bincount(counted[1], minlength=1 << self.settings.bits)
         self.buckets_K = np.flatnonzero(frequency >= self.settings.least).astype(np.int32)
-        self.scale_K = (np.log((1 + len(texts)) / (1 + frequency[self.buckets_K])) + 1).astype(np.float32)
-        matrix = grams.weighed(*counted, self._columns(), self.scale_K)
-        tried = {strength: self._held_out(matrix, targets, strength) for strength in track(self.settings.strengths, "student: penalty")}
-        self.strength = min(tried, key=lambda strength: tried[strength][0])
-        self.temperature = tried[self.strength][1]
-        self.weights_KC, self.bias_C = self._solve(matrix, targets, self.strength)
+        rarity_K = np.log((1 + len(texts)) / (1 + frequency[self.buckets_K])) + 1
+        least = np.inf
+        for power in track(self.settings.rarities, "student: weighing and penalty"):
+            scale_K = (rarity_K**power).astype(np.float32)
+            matrix = grams.weighed(*counted, self._columns(), scale_K)
+            found, strength, warm = self._chosen(matrix, targets)
+            if found < least:
+                least, best, self.scale_K, self.strength, self.temperature = found, matrix, scale_K, strength, warm
+        self.weights_KC, self.bias_C = self._solved(best, targets, self.strength)
 
     def predict(self, texts: Sequence[str]) -> Floats:
         """Probabilities [N, C]; a text without a known gram gets those of the bias alone."""
@@ -84,38 +90,31 @@ class LinearStudent:
         column[self.buckets_K] = np.arange(len(self.buckets_K), dtype=np.int32)
         return column
 
+    def _chosen(self, matrix: Sparse, targets: Targets) -> tuple[float, float, float]:
+        """(cross-entropy, strength, temperature) of the strength that is best for held-out texts: from the least on, as long as more is better."""
+        best = (np.inf, 0.0, 1.0)
+        for strength in sorted(self.settings.strengths):
+            found, warm = self._held_out(matrix, targets, strength)
+            if found >= best[0]:
+                break
+            best = (found, strength, warm)
+        return best
+
     def _held_out(self, matrix: Sparse, targets: Targets, strength: float) -> tuple[float, float]:
         """(cross-entropy, temperature) of the texts held out by a fit of the others."""
         out_N = np.arange(len(targets)) % HELD_OUT == HELD_OUT - 1
         seen, held = np.flatnonzero(~out_N), np.flatnonzero(out_N)
-        weights_KC, bias_C = self._solve(grams.rows_of(matrix, seen), targets[seen], strength)
+        weights_KC, bias_C = self._solved(grams.rows_of(matrix, seen), targets[seen], strength)
         z_HC = np.tile(bias_C, (len(held), 1))
         grams.times(*grams.rows_of(matrix, held), weights_KC, z_HC)
         target_HC = targets[held].best_NC
         warm = temperature(z_HC, target_HC)
         return log_loss(z_HC / warm, target_HC), warm
 
-    def _solve(self, matrix: Sparse, targets: Targets, strength: float) -> tuple[NDArray[np.float32], Floats]:
-        """(weights [K, C], bias [C]) with the least strength * loss + |weights|^2 / 2."""
-        from scipy.optimize import minimize
-
-        shape = (len(self.buckets_K) + 1, targets.classes)
-
-        def objective(flat: Floats) -> tuple[float, Floats]:
-            w_KC = flat.reshape(shape)
-            z_NC = np.tile(w_KC[-1], (len(targets), 1))
-            grams.times(*matrix, w_KC, z_NC)
-            total, g_NC = loss(z_NC, targets)
-            g_KC = np.zeros(shape)
-            grams.transposed_times(*matrix, g_NC * strength, g_KC)
-            g_KC[:-1] += w_KC[:-1]
-            g_KC[-1] = g_NC.sum(axis=0) * strength
-            return strength * total + 0.5 * float(np.sum(w_KC[:-1] ** 2)), g_KC.ravel()
-
-        options = {"maxiter": self.settings.steps, "maxcor": 6, "gtol": 1e-3, "ftol": 1e-6}
-        found = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options)
-        w_KC = found.x.reshape(shape)
-        return w_KC[:-1].astype(np.float32), w_KC[-1].copy()
+    def _solved(self, matrix: Sparse, targets: Targets, strength: float) -> tuple[NDArray[np.float32], Floats]:
+        """(weights [K, C], bias [C]) with the least strength * loss + penalty."""
+        weights_KC, bias_C = ascent.solved(matrix, len(self.buckets_K), targets, strength, sweeps=self.settings.steps, still=STILL)
+        return weights_KC.astype(np.float32), bias_C
 
     def save(self, folder: Path) -> None:
         """Write the student's folder."""

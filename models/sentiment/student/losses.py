@@ -1,4 +1,4 @@
-"""What a student is fitted to: people's labels, a teacher's probabilities, or both.  Dims: N texts, C classes."""
+"""What a student is fitted to: people's labels, a teacher's probabilities, or both.  Dims: N texts, C classes, P = 2 parts: labels and teacher."""
 
 from dataclasses import dataclass
 
@@ -38,6 +38,15 @@ class Targets:
         return Targets(self.human_NC[rows], self.teacher_NC[rows], self.settings)
 
     @property
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        """(targets [P, N, C], shares [N, P], temperatures [P]) of labels and teacher: the loss is the sum of share * T^2 * cross-entropy at T."""
+        labelled_N, taught_N = ~np.isnan(self.human_NC[:, 0]), ~np.isnan(self.teacher_NC[:, 0])
+        alpha_N = np.where(labelled_N & taught_N, self.settings.alpha, np.where(taught_N, 1.0, 0.0))
+        warm = self.settings.temperature
+        soft_NC = softmax(np.log(np.maximum(np.nan_to_num(self.teacher_NC, nan=1.0), 1e-12)) / warm)
+        return np.stack([np.nan_to_num(self.human_NC), soft_NC]), np.column_stack([1 - alpha_N, alpha_N]), np.array([1.0, warm])
+
+    @property
     def best_NC(self) -> Floats:
         """What a fit is judged by: the label, or the teacher's probabilities where there is no label."""
         return np.where(np.isnan(self.human_NC), self.teacher_NC, self.human_NC)
@@ -66,15 +75,14 @@ def softmax(z_NC: Floats) -> Floats:
 
 
 def loss(z_NC: Floats, targets: Targets) -> tuple[float, Floats]:
-    """(sum over the rows of the loss, its gradient [N, C]) at these logits."""
-    labelled_N, taught_N = ~np.isnan(targets.human_NC[:, 0]), ~np.isnan(targets.teacher_NC[:, 0])
-    alpha_N = np.where(labelled_N & taught_N, targets.settings.alpha, np.where(taught_N, 1.0, 0.0))[:, None]
-    hard, hard_gradient = _cross_entropy(z_NC, np.nan_to_num(targets.human_NC))
-    warm = targets.settings.temperature
-    soft_NC = softmax(np.log(np.maximum(np.nan_to_num(targets.teacher_NC, nan=1.0), 1e-12)) / warm)
-    soft, soft_gradient = _cross_entropy(z_NC / warm, soft_NC)  # KL but for the teacher's own entropy, a constant
-    total = float(np.sum((1 - alpha_N[:, 0]) * hard + alpha_N[:, 0] * warm**2 * soft))
-    return total, (1 - alpha_N) * hard_gradient + alpha_N * warm * soft_gradient
+    """(sum over the rows of the loss but for the teacher's own entropy, a constant; its gradient [N, C]) at these logits."""
+    target_PNC, share_NP, warm_P = targets.parts
+    total, gradient_NC = 0.0, np.zeros_like(z_NC)
+    for target_NC, share_N, warm in zip(target_PNC, share_NP.T, warm_P, strict=True):
+        entropy_N, slope_NC = _cross_entropy(z_NC / warm, target_NC)
+        total += float(np.sum(share_N * warm**2 * entropy_N))
+        gradient_NC += share_N[:, None] * warm * slope_NC
+    return total, gradient_NC
 
 
 def _cross_entropy(z_NC: Floats, target_NC: Floats) -> tuple[Floats, Floats]:

