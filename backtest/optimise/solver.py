@@ -95,8 +95,8 @@ def minimise(ready: Program, problem: Problem, price: float = 0.0) -> Solved:
 def _following(low: Point | None, high: Point | None, limit: float, least: float, streak: int) -> float:
     """The next price: steps until the limit lies between two prices, then a straight line between the logarithms of price and error.
 
-    streak: how many answers lay beyond the limit, one after the other; negative: within it.  An end that has stayed counts ever less, so that the line doesn't
-    lean on it for long (the Illinois rule).
+    streak: how many answers lay beyond the limit, one after the other; negative: within it.  An end that has stayed counts ever less, so
+    that the line doesn't lean on it for long (the Illinois rule).
     """
     if low is None:
         assert high is not None
