@@ -63,7 +63,7 @@ PUBLISHED = {"*as Qlib trades and reports it*": {"strategy": QLIB, "costs": QLIB
 FIGURES = {
     "annual_return": ("return a year", ".1%"), "excess_geometric": ("over H00905", ".1%"), "tracking_error": ("tracking error", ".1%"),
     "information_ratio": ("IR", ".2f"), "excess_max_drawdown": ("excess drawdown", ".1%"), "turnover": ("turnover", ".1f"), "cost": ("cost", ".1%"),
-    "forecast": ("tracking error as forecast", ".1%"), "relaxed": ("evenings a limit gave way", ".0%"),
+    "forecast": ("tracking error as forecast", ".1%"), "relaxed": ("rebalances at which a limit gave way", ".0%"),
 }  # fmt: skip
 Row = dict[str, Any]
 
@@ -125,8 +125,9 @@ class Bench:
         row = figures(account.result, ground) | {"span": [account.result.dates[0], account.result.dates[-1]]}
         row |= {"parts": self.parts(account, ground), "remarks": account.trail.remarks}
         if isinstance(config.backtest.strategy, Enhancement):
-            forecasts, relaxed = account.trail.forecasts, account.trail.relaxations
-            row |= {"forecast": forecasts["tracking_error"].mean(), "relaxed": relaxed["date"].n_unique() / max(forecasts.height, 1)}
+            forecasts, name = account.trail.forecasts, pl.col("constraint")
+            chosen = account.trail.relaxations.filter(~name.str.starts_with("names:") & ~name.str.ends_with("after lots"))
+            row |= {"forecast": forecasts["tracking_error"].mean(), "relaxed": chosen["date"].n_unique() / max(forecasts.height, 1)}
         return row | ({"hedge": hedge.summary(), "hedge_remarks": hedge.remarks} if hedge else {})
 
     def market(self) -> Ground:
@@ -188,8 +189,8 @@ def hedge_tables(rows: list[Row]) -> list[str]:
     shown |= {"max_drawdown": ("drawdown", ".1%"), "mean_margin": ("margin", ".0%"), "calls": ("calls", ".0f")}
     lines = [named(row) | cells(row["hedge"], shown) | percents({name: row["hedge"][name] for name in PARTS}) for row in rows]
     span = rows[0]["span"]
-    words = f"{span[0]} to {span[1]}; parts are of mean equity a year, against cash."
-    return [words, table(lines), "\n".join(f"- {text}" for text in sorted({text for row in rows for text in row["hedge_remarks"]}))]
+    words = f"{span[0]} to {span[1]}; parts are of mean equity a year, against cash.  Remarks are those of the first line."
+    return [words, table(lines), "\n".join(f"- {text}" for text in rows[0]["hedge_remarks"])]
 
 
 def ladder(found: Mapping[str, list[Row]]) -> str:
