@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results results-ranker results-known bench students bench-gpu clean
+.PHONY: setup demo test test-all lint fix results results-ranker results-known results-backtest bench students bench-gpu clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
@@ -45,6 +45,12 @@ results-ranker: $(VENV)/.base  ## the ranker against all it has to beat, into do
 
 results-known: $(VENV)/.base  ## what models recover of planted alpha, into docs/ranker.md; a quarter of an hour on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -P examples/ranker_known.py
+
+TRAINING ?= $(lastword $(sort $(wildcard results/ranker/train-*)))
+LAKE ?= results/ranker/lake
+
+results-backtest: $(VENV)/.base  ## funds on the scores of a training on the pack, into docs/backtest.md; goes on where it stopped
+	OMP_NUM_THREADS=1 $(BIN)/python -P examples/portfolios.py --training $(TRAINING) --lake $(LAKE)
 
 bench: $(VENV)/.dev  ## every benchmark; each prints ratios measured in one run
 	for script in windows factors sets judging session sentiment_runner; do $(BIN)/python -P benchmarks/$$script.py; done

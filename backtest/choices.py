@@ -66,7 +66,7 @@ def before(a: int, b: int, score_N: Floats) -> bool:
 def best(score_N: Floats, skip_N: NDArray[np.int64], m: int, out_N: NDArray[np.int64]) -> int:
     """Write the m best scored stocks with skip_N == 0 into out_N, best first; return how many there are.
 
-    One pass with insertion into a sorted list: few stocks ever enter it, so it is much faster than sorting all.
+    One pass with insertion into a sorted list: m is what is missing, so few stocks ever enter it, and sorting all would be much slower.
     """
     found, least = 0, -np.inf
     top = np.empty(m + 1)
@@ -86,25 +86,45 @@ def best(score_N: Floats, skip_N: NDArray[np.int64], m: int, out_N: NDArray[np.i
 
 
 @njit(nogil=True)
-def ranked_holdings(score_N: Floats, shares_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The stocks held, best first, ties by symbol, those without a score last."""
-    held = np.flatnonzero(shares_N)
-    key = np.empty(len(held))
-    for i in range(len(held)):
-        n = held[i]
-        score = score_N[n] if np.isfinite(score_N[n]) else -np.inf
-        place = i
-        while place > 0 and score > key[place - 1]:
-            key[place], held[place] = key[place - 1], held[place - 1]
-            place -= 1
-        key[place], held[place] = score, n
-    return held
+def ranked(score_N: Floats, stocks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Stocks given in the order of the axes, best first: ties by symbol, those without a score last."""
+    key = np.empty(len(stocks))
+    for i in range(len(stocks)):
+        score = score_N[stocks[i]]
+        key[i] = -score if np.isfinite(score) else np.inf
+    return stocks[np.argsort(key, kind="mergesort")]
+
+
+@njit(nogil=True)
+def better(score_N: Floats, n: int) -> int:
+    """How many stocks rank before one that has a score."""
+    score, count = score_N[n], 0
+    for i in range(len(score_N)):
+        if score < score_N[i] < np.inf or (score_N[i] == score and i < n):
+            count += 1
+    return count
+
+
+@njit(nogil=True)
+def within(score_N: Floats, held_H: NDArray[np.int64], m: int) -> int:
+    """How many of the stocks held, best first, are among the m best of all.
+
+    Found by halving: ranking a few of them is enough, and nothing but what is held has to be sorted.
+    """
+    low, high = 0, len(held_H)
+    while low < high:
+        middle = (low + high) // 2
+        if np.isfinite(score_N[held_H[middle]]) and better(score_N, held_H[middle]) < m:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(nogil=True)
 def dropout(policy: Policy, score_N: Floats, book: Book, plan: Plan) -> None:
     """Plan what TopkDropout wants: out with holdings among the last `drop` of held and new, in with as many of the new."""
-    held = ranked_holdings(score_N, book.shares_N)
+    held = ranked(score_N, np.flatnonzero(book.shares_N))
     new = best(score_N, book.shares_N, max(0, policy.drop + policy.k - len(held)), plan.buys_N)
     i, j, sold = len(held) - 1, new - 1, 0
     for _ in range(min(policy.drop, len(held) + new)):  # walk the joint ranking from its end
@@ -123,26 +143,20 @@ def dropout(policy: Policy, score_N: Floats, book: Book, plan: Plan) -> None:
 @njit(nogil=True)
 def buffered(policy: Policy, score_N: Floats, book: Book, price_N: Floats, plan: Plan) -> None:
     """Plan what TopkBuffer wants: holdings beyond the buffer out, the best in, each brought to its equal weight."""
-    ranked = np.empty(policy.buffer + 1, dtype=np.int64)
-    found = best(score_N, np.zeros(len(score_N), dtype=np.int64), policy.buffer, ranked)
+    held = ranked(score_N, np.flatnonzero(book.shares_N))
+    kept = min(policy.k, within(score_N, held, policy.buffer))
+    new = best(score_N, book.shares_N, policy.k - kept, plan.buys_N)  # within the buffer too: it holds at least k
     wanted_N = np.zeros(len(score_N), dtype=np.bool_)
-    chosen = 0
-    for keep in (True, False):  # first what is held within the buffer, then the best of the others
-        for n in ranked[:found]:
-            if chosen < policy.k and (book.shares_N[n] > 0) == keep:
-                wanted_N[n] = True
-                chosen += 1
+    wanted_N[held[:kept]], wanted_N[plan.buys_N[:new]] = True, True
     equity, sold, bought = book.cash_1[0], 0, 0
-    held = ranked_holdings(score_N, book.shares_N)
-    for n in held[::-1]:
+    for i in range(len(held) - 1, -1, -1):
+        n = held[i]
         equity += cents(book.shares_N[n], price_N[n])
-        if not wanted_N[n]:
+        if i >= kept:
             plan.sells_N[sold], plan.sell_shares_N[sold] = n, book.shares_N[n]
             sold += 1
     target = int(equity * policy.invested / policy.k)
-    for n in ranked[:found]:
-        if not wanted_N[n]:
-            continue
+    for n in ranked(score_N, np.flatnonzero(wanted_N)):
         value = target - cents(book.shares_N[n], price_N[n])
         if book.shares_N[n] > 0 and abs(value) <= policy.band * target:
             continue

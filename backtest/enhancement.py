@@ -94,6 +94,7 @@ class Enhancer:
         self.settings, self.outlook, self.risk, self.market, self.costs = settings, outlook, risk, market, costs
         self.rules = rules or exchange_rules()
         self.remarks = tuple(dict.fromkeys((*outlook.remarks, *risk.remarks)))
+        self._price = 0.0  # of risk, on the last evening
         self._relaxed: list[tuple[object, ...]] = []
         self._forecast: list[tuple[object, ...]] = []
 
@@ -119,7 +120,8 @@ class Enhancer:
         posed, stuck = self.pose(evening)
         if not posed.alpha_N.any():
             return None
-        decision = decide(posed, self.settings.limits.ladder)
+        decision = decide(posed, self.settings.limits.ladder, self._price)
+        self._price = decision.price
         self._note(d, [*stuck, *decision.relaxed], "")
         weights_N, shares_N = decision.weights_N, evening.shares_N
         if self.settings.lots:

@@ -101,11 +101,11 @@ def rolling(r_D: Floats, b_D: Floats, window: int = 60, sessions: int = SESSIONS
 
 def monthly(r_D: Floats, dates: tuple[date, ...]) -> dict[tuple[int, int], float]:
     """Compounded return by (year, month), in order."""
-    months: dict[tuple[int, int], float] = {}
-    for day, r in zip(dates, r_D.tolist(), strict=True):
-        key = (day.year, day.month)
-        months[key] = (1 + months.get(key, 0.0)) * (1 + r) - 1
-    return months
+    if not dates:
+        return {}
+    first_M = np.flatnonzero(np.diff([12 * day.year + day.month for day in dates], prepend=0))
+    grown_M = np.multiply.reduceat(1 + r_D, first_M)
+    return {(dates[d].year, dates[d].month): grown - 1 for d, grown in zip(first_M.tolist(), grown_M.tolist(), strict=True)}
 
 
 def monthly_excess(r_D: Floats, b_D: Floats, dates: tuple[date, ...]) -> dict[tuple[int, int], float]:

@@ -5,7 +5,6 @@ shares will have been held when they are sold: up to a month, up to a year, long
 session before the ex-date).  Until the sale, what selling everything at the close would cost is accrued and lowers the equity.
 """
 
-from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -72,13 +71,9 @@ def doubled(parcels: Parcels) -> Parcels:
 
 def _anniversaries(days: NDArray[np.datetime64], months: int) -> NDArray[np.datetime64]:
     """The same day of the month so many months later, or the month's last where it has none."""
-    return np.array([_later(day, months) for day in days.astype("datetime64[D]").astype(object)], dtype="datetime64[D]")
-
-
-def _later(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    last = (date(year + (month + 1) // 12, (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
-    return date(year, month + 1, min(day.day, last))
+    month = days.astype("datetime64[M]")
+    later = (month + months).astype("datetime64[D]") + (days - month.astype("datetime64[D]"))
+    return np.minimum(later, (month + months + 1).astype("datetime64[D]") - 1)
 
 
 @njit(nogil=True)

@@ -91,17 +91,25 @@ class Result:
         values = {name: np.ascontiguousarray(rows[name]) / 100 if name in money else np.ascontiguousarray(rows[name]) for name in columns}
         return pl.DataFrame({"date": days, "symbol": symbols, "side": sides, **values})
 
-    def _per_session(self, field: str, side: int | None = None) -> Floats:
-        """One money field of the ledger summed by session, CNY [D]."""
-        rows = self.ledger[self.ledger["side"] <= BUY] if side is None else self.ledger[self.ledger["side"] == side]
-        return np.bincount(rows["session"], weights=rows[field], minlength=len(self.dates)) / 100
+    @cached_property
+    def _happened(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.intp]]]:
+        """(sessions, rows of the ledger) of each side."""
+        sides, sessions = np.ascontiguousarray(self.ledger["side"]), np.ascontiguousarray(self.ledger["session"])
+        rows = {side: np.flatnonzero(sides == side) for side in range(len(SIDES))}
+        return {side: (sessions[own], own) for side, own in rows.items()}
+
+    def _per_session(self, field: str, side: int) -> Floats:
+        """One money field of one side of the ledger summed by session, CNY [D]."""
+        sessions, rows = self._happened[side]
+        return np.bincount(sessions, weights=self.ledger[field][rows], minlength=len(self.dates)) / 100
 
     @cached_property
     def costs_D(self) -> dict[str, Floats]:
         """Each cost by session: {name of COSTS: [D] CNY}; the dividend tax as it accrues, so not only what was charged at sales."""
         accrued = np.diff(self.owed_cents_D, prepend=0) / 100
         charged = np.bincount(self.ledger["session"], weights=self.ledger["dividend_tax"], minlength=len(self.dates)) / 100
-        return {name: self._per_session(name) for name in COSTS[:-1]} | {"dividend_tax": charged + accrued}
+        paid = {name: self._per_session(name, SELL) + self._per_session(name, BUY) for name in COSTS[:-1]}
+        return paid | {"dividend_tax": charged + accrued}
 
     @cached_property
     def dividends_D(self) -> Floats:

@@ -17,7 +17,8 @@ from backtest.strategies import Policy
 from data.panel import Floats
 from factors.cached import cached
 
-# D sessions, N stocks
+# D sessions, N stocks, H of them held
+Held = NDArray[np.int64]  # which, in the order of the axes
 
 
 class Rulings(NamedTuple):
@@ -60,11 +61,13 @@ def pay_rights(tape: Tape, book: Book, queues: Parcels, law: Ladder, s: int, led
 
 
 @njit(nogil=True)
-def pay_delisted(tape: Tape, book: Book, queues: Parcels, law: Ladder, s: int, worth: float, ledger: NDArray[np.void], used: int) -> int:
+def pay_delisted(
+    tape: Tape, book: Book, held_H: Held, queues: Parcels, law: Ladder, s: int, worth: float, ledger: NDArray[np.void], used: int
+) -> int:
     """Turn holdings in stocks that have left the exchange into cash at `worth` of the last close, less the tax on their dividends."""
-    for n in range(len(book.shares_N)):
+    for n in held_H:
         held = book.shares_N[n]
-        if held == 0 or s < tape.delisted_N[n] or tape.trading_DN[s, n]:
+        if s < tape.delisted_N[n] or tape.trading_DN[s, n]:
             continue
         price = tape.last_DN[s, n] * worth
         amount = cents(held, price)
@@ -138,13 +141,12 @@ def trade(
 
 
 @njit(nogil=True)
-def close(tape: Tape, book: Book, queues: Parcels, law: Ladder, record: Record, s: int, ledger: NDArray[np.void]) -> None:
+def close(tape: Tape, book: Book, held_H: Held, queues: Parcels, law: Ladder, record: Record, s: int, ledger: NDArray[np.void]) -> None:
     """Value the account at the close: cash, and shares at what they are worth, less the tax that selling them would bring."""
     value, tax = book.cash_1[0], 0
-    for n in range(len(book.shares_N)):
-        if book.shares_N[n] > 0:
-            value += cents(book.shares_N[n], tape.last_DN[s, n])
-            tax += owed(queues, law, ledger, s, n, book.shares_N[n])
+    for n in held_H:
+        value += cents(book.shares_N[n], tape.last_DN[s, n])
+        tax += owed(queues, law, ledger, s, n, book.shares_N[n])
     record.nav_D[s], record.cash_D[s], record.owed_D[s] = value - tax, book.cash_1[0], tax
     record.shares_DN[s] = book.shares_N
 
@@ -169,13 +171,17 @@ def run(
 ) -> tuple[int, int]:
     """Run sessions first..last - 1; return (next session, rows used): short of the end where the ledger may not hold another session."""
     stocks = len(book.shares_N)
+    held_H = np.flatnonzero(book.shares_N)  # looked for again where something happened: most sessions touch what is held alone
     for s in range(first, last):
         if len(ledger) - used < 5 * stocks:
             return s, used
         book.locked_N[:] = 0
-        used = pay_rights(tape, book, queues, law, s, ledger, used)
-        used = pay_delisted(tape, book, queues, law, s, rulings.delisted_worth, ledger, used)
-        if due_D[s] or not book.shares_N.any():
+        before = pay_rights(tape, book, queues, law, s, ledger, used)
+        used = pay_delisted(tape, book, held_H, queues, law, s, rulings.delisted_worth, ledger, before)
+        if used > before:
+            held_H = np.flatnonzero(book.shares_N)
+        if due_D[s] or len(held_H) == 0:
             used = trade(tape, rates, policy, rulings, signal_DN[s], book, queues, law, plan, s, ledger, used)
-        close(tape, book, queues, law, record, s, ledger)
+            held_H = np.flatnonzero(book.shares_N)
+        close(tape, book, held_H, queues, law, record, s, ledger)
     return last, used

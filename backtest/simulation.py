@@ -103,8 +103,8 @@ class Course:
             book=Book(np.array([round(settings.cash * 100)]), np.zeros(stocks, np.int64), np.zeros(stocks, np.int64)),
             parcels=blank_parcels(stocks, rows if settings.dividend_tax else 0),
             plan=blank_plan(stocks),
-            record=Record(nav_D, cash_D, owed_D, np.zeros((sessions, stocks), np.int64)),
-            ledger=np.zeros(rows, dtype=LEDGER),
+            record=Record(nav_D, cash_D, owed_D, np.empty((sessions, stocks), np.int64)),  # every session writes its own
+            ledger=np.empty(rows, dtype=LEDGER),
         )
 
     def forward(self, first: int, last: int) -> None:
@@ -116,7 +116,7 @@ class Course:
                 self.plan, self.record, self.ledger, self.used, done, last,
             )  # fmt: skip
             if done < last:
-                self.ledger = np.concatenate([self.ledger, np.zeros_like(self.ledger)])
+                self.ledger = np.concatenate([self.ledger, np.empty_like(self.ledger)])
                 self.parcels = doubled(self.parcels)
 
     def result(self, market: Market, first: int, strategy: BaseModel, costs: CostSettings, settings: SimulationSettings) -> Result:

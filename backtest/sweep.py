@@ -5,7 +5,6 @@ arrays and run in threads.
 """
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +20,7 @@ from backtest.costs import CostSettings
 from backtest.market import Market
 from backtest.result import Result
 from backtest.simulation import SimulationSettings, simulate
-from backtest.strategies import TopkBuffer, TopkDropout
+from backtest.strategies import TopkBuffer
 from data.errors import KestrelError
 from data.panel import Floats
 from data.progress import Track, silent
@@ -135,32 +134,6 @@ def sweep(
     rows = [{**point._asdict(), **row} for point, (row, _, _) in zip(points, found, strict=True)]
     frame = pl.DataFrame(rows)
     return judged(found[0][2], frame, np.column_stack([excess_D for _, excess_D, _ in found]), settings.blocks)
-
-
-def capacity(
-    scores_DN: Floats,
-    market: Market,
-    b_D: Floats,
-    amounts: Sequence[float],
-    *,
-    strategy: TopkDropout | TopkBuffer,
-    costs: CostSettings,
-    simulation: SimulationSettings,
-    start: date | None = None,
-    end: date | None = None,
-    rules: Rules | None = None,
-) -> pl.DataFrame:
-    """One strategy with more and less money: a row an amount, the columns cash (CNY) and MEASURES.
-
-    What larger accounts lose is what the simulation's settings make of it: market impact and a share of the volume where they are on, else
-    only that small accounts pay minimum fees and miss lots.
-    """
-    rows = []
-    for cash in amounts:
-        held = simulation.model_copy(update={"cash": cash})
-        result = simulate(scores_DN, market, strategy=strategy, costs=costs, settings=held, start=start, end=end, rules=rules)
-        rows.append({"cash": cash, **measured(result, b_D)[0]})
-    return pl.DataFrame(rows)
 
 
 def dearer(costs: CostSettings, times: float) -> CostSettings:

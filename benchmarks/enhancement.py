@@ -18,13 +18,53 @@ from backtest.costs import CostSettings
 from backtest.covenant import breaches
 from backtest.enhancement import Enhancement, Enhancer, Outlook, risk_model
 from backtest.market import Market
-from backtest.metrics import geometric_excess, max_drawdown, tracking_error
+from backtest.metrics import SESSIONS, geometric_excess, max_drawdown, tracking_error
 from backtest.optimise.limits import Limits
+from backtest.result import Result
+from backtest.risk.styles import StyleRisk
 from backtest.simulation import SimulationSettings
 from backtest.targets import Targets, simulate_targets
 from benchmarks.pack import ground
 from data.lake import open_lake
-from data.panel import to_panel
+from data.panel import Floats, to_panel
+
+
+def told(result: Result, enhancer: Enhancer, index_DN: Floats, b_D: Floats, market: Market) -> None:
+    """Print, part by part, what the risk model said at every close of the book as held and what the next session brought.
+
+    common: the factors' part of the active return; own: what they leave of each stock; rest: all that isn't a close-to-close return of
+    what was held against the members' weights: fills, costs, stocks that come back from a suspension, and the index's own gap.
+    """
+    model = enhancer.risk
+    assert isinstance(model, StyleRisk)
+    first = market.axes.index(result.dates[0])
+    forecasts = dict(zip(enhancer.forecasts["date"].to_list(), enhancer.forecasts["tracking_error"].to_list(), strict=True))
+    last, rows = np.nan, []
+    for s in range(1, len(result.dates)):
+        d = first + s
+        last = forecasts.get(market.axes.dates[d - 1], last)
+        a_N = result.shares_DN[s - 1] * np.nan_to_num(market.last_DN[d - 1]) / result.nav_D[s - 1] - index_DN[d - 1]
+        risk, (_, used_K) = model.at(d - 1), model.exposures(d - 1)
+        x_K, own_N = risk.X_NK.T @ a_N, np.where(a_N == 0, 0.0, np.nan_to_num(risk.specific_N))
+        came = (float(x_K @ np.nan_to_num(model.f_DK[d][used_K])), float(a_N @ np.nan_to_num(model.own_DN[d])))
+        said = (float(x_K @ risk.F_KK @ x_K), float(own_N @ a_N**2))
+        rows.append([last**2 / SESSIONS, sum(said), *said, float(result.returns_D[s] - b_D[s]), sum(came), *came])
+    table = np.array(rows)
+    table = table[np.isfinite(table).all(axis=1)]
+    rebalance, whole, common, own, active, both, shared, alone = table.T
+    print(f"\n{'':44}{'forecast':>9}{'realised':>9}{'ratio':>7}{'bias':>7}")
+    for name, variance_D, moved_D in (
+        ("all, by the last rebalance's forecast", rebalance, active),
+        ("all, by the close before", whole, active),
+        ("what was held, close to close", whole, both),
+        ("  common", common, shared),
+        ("  own", own, alone),
+    ):
+        said, moved = np.sqrt(variance_D.mean() * SESSIONS), moved_D.std() * np.sqrt(SESSIONS)
+        print(f"{name:44}{said:9.2%}{moved:9.2%}{moved / said:7.2f}{(moved_D / np.sqrt(variance_D)).std():7.2f}")
+    rest = active - both
+    print(f"{'rest: fills, costs, suspensions, index gap':44}{'':9}{rest.std() * np.sqrt(SESSIONS):9.2%}")
+    print(f"correlation of common and own {np.corrcoef(shared, alone)[0, 1]:.2f}, of the rest and both {np.corrcoef(rest, both)[0, 1]:.2f}")
 
 
 def main() -> None:
@@ -75,6 +115,8 @@ def main() -> None:
     beyond = (pl.col("given") - pl.col("wanted")).abs().max().alias("most beyond")
     relaxed = enhancer.relaxations.with_columns(named).group_by("constraint").agg(pl.len(), pl.col("date").n_unique().alias("evenings"), beyond)
     print(relaxed.sort("len", "constraint", descending=[True, False]).head(25))
+    if isinstance(enhancer.risk, StyleRisk):
+        told(result, enhancer, here.index_DN, returns(lake.read("index_bars"), result.dates, BenchmarkSettings()), market)
 
 
 if __name__ == "__main__":

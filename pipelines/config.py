@@ -130,13 +130,16 @@ class Backtest(Settings):
     end: date | None = None
 
     @model_validator(mode="after")
-    def _stacked_and_guarded(self) -> "Backtest":
+    def _fits_together(self) -> "Backtest":
         names = [sleeve.name for sleeve in self.sleeves]
         if len(set(names)) < len(names):
             raise ValueError(f"sleeves are named {', '.join(names)}: each needs a name of its own")
         if self.guard and not self.sleeves and isinstance(self.strategy, TopkDropout | TopkBuffer):
             kinds = "score_weighted, volatility_scaled, enhancement, index, or sleeves"
             raise ValueError(f"a guard cuts target weights, and {self.strategy.kind} has none. Choose {kinds}, or leave the guard out")
+        if self.hedge and self.hedge.deal != self.simulation.deal:
+            legs = f"futures trade at the {self.hedge.deal} and stocks at the {self.simulation.deal}"
+            raise ValueError(f"{legs}: between them the account would be unhedged. Set hedge.deal and simulation.deal alike, to open or close")
         return self
 
 

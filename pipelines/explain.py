@@ -1,4 +1,4 @@
-"""Explain: what an account was exposed to, where its excess came from, and what it would have made with more or less money."""
+"""Explain: what an account was exposed to and where its excess came from."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,18 +12,14 @@ from backtest.attribution.parts import Attribution
 from backtest.exposures import Exposures, exposures, standardised
 from backtest.market import Market
 from backtest.result import Result
-from backtest.strategies import TopkBuffer, TopkDropout
-from backtest.sweep import capacity
 from data.errors import KestrelError
 from data.lake import Lake
 from data.members import drifted_panel
 from data.panel import Axes, Floats, to_panels
 from pipelines.build import current_factors
-from pipelines.config import Config
 from pipelines.prepare import industries
 
 # D sessions, N stocks
-AMOUNTS = (1e6, 1e7, 1e8, 1e9, 1e10)  # CNY that a capacity curve starts with
 # The styles of a report and the factors that measure them; what the lake's factor table lacks is said on the page.
 SIZE = "Size"
 STYLES = {
@@ -93,25 +89,6 @@ def attributed(seen: Scene, result: Result, market: Market, b_D: Floats, price_b
     groups_DN = None if seen.groups_DN is None else seen.groups_DN[:-1]
     price_b_D = b_D if result.price_basis == "adjusted" else price_b_D
     return attribute(result, Backdrop(b_D, price_b_D, *moves(market, result), weights_DN, groups_DN, seen.groups, styles))
-
-
-def capacities(scores_DN: Floats, market: Market, b_D: Floats, result: Result, config: Config) -> pl.DataFrame | None:
-    """The account again with each of AMOUNTS, all else as it was; None for a strategy by weights, which takes minutes each."""
-    settings = config.backtest
-    if settings.sleeves or not isinstance(settings.strategy, TopkDropout | TopkBuffer):
-        return None
-    return capacity(
-        scores_DN,
-        market,
-        b_D,
-        AMOUNTS,
-        strategy=settings.strategy,
-        costs=settings.costs,
-        simulation=settings.simulation,
-        start=result.dates[0],
-        end=result.dates[-1],
-        rules=config.exchange_rules(),
-    )
 
 
 def _index_weights(lake: Lake, axes: Axes, index: str) -> tuple[Floats, np.ndarray]:

@@ -20,7 +20,7 @@ from backtest.market import Market
 from backtest.netting import netted
 from backtest.result import Result
 from backtest.risk.model import RiskModel
-from backtest.simulation import simulate
+from backtest.simulation import SimulationSettings, simulate
 from backtest.sleeves import Sleeve, Stack
 from backtest.strategies import Targets, TopkBuffer, TopkDropout
 from backtest.stress import sellable
@@ -30,7 +30,7 @@ from data.errors import KestrelError
 from data.lake import Lake
 from data.panel import Floats, to_panel
 from factors.panel import axes_of, carried
-from pipelines.config import Config
+from pipelines.config import Backtest, Config
 from pipelines.explain import SIZE, Scene, scene
 
 # D sessions, N stocks
@@ -138,11 +138,16 @@ def span(scores_DN: Floats, ground: Ground) -> tuple[date, date]:
     return inside[0], inside[-1]
 
 
-def trade(scores: pl.DataFrame, ground: Ground) -> Account:
-    """The account of one model's scores, or with sleeves of every model's, from the session after the first score on."""
+def trade(scores: pl.DataFrame, ground: Ground, simulation: SimulationSettings | None = None) -> Account:
+    """The account of one model's scores, or with sleeves of every model's, from the session after the first score on.
+
+    simulation: in the place of the config's.
+    """
     settings, market = ground.config.backtest, ground.market
+    if simulation is not None:
+        settings = settings.model_copy(update={"simulation": simulation})
     if settings.sleeves or not isinstance(settings.strategy, TopkDropout | TopkBuffer):
-        return _weighed(scores, ground)
+        return _weighed(scores, ground, settings)
     scores_DN = to_panel(scores, "score", market.axes)
     start, end = span(scores_DN, ground)
     result = simulate(
@@ -158,9 +163,9 @@ def trade(scores: pl.DataFrame, ground: Ground) -> Account:
     return Account(result, Trail())
 
 
-def _weighed(scores: pl.DataFrame, ground: Ground) -> Account:
+def _weighed(scores: pl.DataFrame, ground: Ground, settings: Backtest) -> Account:
     """The account of weighers: the strategy's, or the sleeves' stacked, within the guard's limits."""
-    settings, market, rules = ground.config.backtest, ground.market, ground.config.exchange_rules()
+    market, rules = ground.market, ground.config.exchange_rules()
     wanted: dict[str | None, tuple[Construction, pl.DataFrame]] = {None: (settings.strategy, scores)}
     if settings.sleeves:
         wanted = {sleeve.name: (sleeve.strategy, _of(sleeve.model, scores)) for sleeve in settings.sleeves}

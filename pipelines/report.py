@@ -8,6 +8,7 @@ import polars as pl
 
 from backtest.benchmark import BenchmarkSettings
 from backtest.covenant import breaches
+from backtest.enhancement import Enhancement
 from backtest.orders import next_orders
 from backtest.report.document import write_report
 from backtest.report.labels import Lang
@@ -15,16 +16,17 @@ from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
 from backtest.result import Result
 from backtest.strategies import TopkBuffer, TopkDropout, due
 from backtest.stress import shocked
+from backtest.sweep import measured
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
-from data.panel import to_panel
+from data.panel import Floats, to_panel
 from factors.judge import daily_rank_ic
 from factors.quantiles import quantile_returns
 from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.config import Config, stored
-from pipelines.explain import around, attributed, capacities, exposed, scene
+from pipelines.explain import around, attributed, exposed, scene
 from pipelines.ledger import Ledger
 from pipelines.portfolio import Ground, hedged, index_returns, trade
 from pipelines.runs import DONE, latest, read_json
@@ -33,6 +35,7 @@ from pipelines.trade import scores_of
 
 HORIZONS = (1, 2, 5, 10, 20)
 YEAR = 243
+AMOUNTS, FEW = (1e6, 1e7, 1e8, 1e9, 1e10), (1e7, 1e8, 1e9)  # CNY that a capacity curve starts with; FEW where each takes an optimiser
 
 
 def report(lake: Lake, config: Config, run: str = "latest", model: str | None = None, lang: Lang = "en") -> Path:
@@ -56,11 +59,9 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     title = f"{name} against {label}" if hedge is None else f"{name} hedged with {hedge.settings.product} futures, against cash"
     seen = scene(lake, around(ground.market, result), benchmark.index)
     signals, outlook = Signals(), Outlook(note="No orders: sleeves trade the scores of several models, and remember more than a book.")
-    capacity = None
     if not config.backtest.sleeves:
         scores_DN = to_panel(scores, "score", ground.market.axes)
         signals, outlook = _signals(scores_DN, ground.market.last_DN, ground.market.axes.dates), _outlook(ground, scores_DN, result)
-        capacity = capacities(scores_DN, ground.market, total, result, config)
     sheet = Sheet(
         title=title + (", simulated market" if SIMULATED in lake.facts() else ""),
         result=result,
@@ -71,7 +72,7 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
         outlook=outlook,
         names=dict(lake.read("securities").filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows()),
         attribution=attributed(seen, result, ground.market, total, price),
-        capacity=capacity,
+        capacity=_capacities(scores, ground, total, result),
         trail=account.trail,
         broken=breaches(result.returns_D, total, result.dates, config.backtest.covenant) if account.trail.forecasts.height else None,
         shocks=shocked(result, ground.market, ground.index_D, hedge=hedge),
@@ -80,6 +81,18 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     )
     page, _ = write_report(folder / (name if lang == "en" else f"{name}-{lang}"), sheet)
     return page
+
+
+def _capacities(scores: pl.DataFrame, ground: Ground, total: Floats, result: Result) -> pl.DataFrame:
+    """The account again with more and less money, all else as it was: a row an amount."""
+    settings = ground.config.backtest
+    optimised = any(isinstance(one, Enhancement) for one in [settings.strategy, *(sleeve.strategy for sleeve in settings.sleeves)])
+    rows = []
+    for cash in FEW if optimised else AMOUNTS:
+        own = cash == settings.simulation.cash
+        found = result if own else trade(scores, ground, settings.simulation.model_copy(update={"cash": cash})).result
+        rows.append({"cash": cash, **measured(found, total)[0]})
+    return pl.DataFrame(rows)
 
 
 def _account(found: dict[str, Any], folder: Path, runs: Path, model: str | None) -> str:

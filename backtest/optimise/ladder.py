@@ -21,29 +21,31 @@ class Decision(NamedTuple):
     relaxed: tuple[Relaxation, ...]
     problem: Problem
     solves: int
+    price: float = 0.0  # of risk, that the weights are best at
 
 
-def decide(problem: Problem, ladder: tuple[Group, ...]) -> Decision:
+def decide(problem: Problem, ladder: tuple[Group, ...], price: float = 0.0) -> Decision:
     """The best weights, limits giving way only where they must.
 
     Groups of the ladder are opened one after the other until a book exists; then those opened give way by as little as possible, added
     up in units of each limit, and the problem is solved again with what was given.  Where the solver comes to no answer, or nothing on
-    the ladder helps, the book is left as it is, and that is recorded as the constraint 'solver' or 'ladder'.
+    the ladder helps, the book is left as it is, and that is recorded as the constraint 'solver' or 'ladder'.  price: of risk, to look at
+    first: the last evening's saves most of the search.
     """
     if problem.fixed_N.all():
         return Decision(problem.held_N, (), problem, 0)
     try:
-        found = solve(problem)
+        found = solve(problem, price)
         if found is not None:
-            return Decision(found.weights_N, (), problem, found.solves)
+            return Decision(found.weights_N, (), problem, found.solves, found.aversion)
         for count in range(1, len(ladder) + 1):
             eased = ease(problem, ladder[:count])
             if eased is None:
                 continue
             wider, given = eased
-            found = solve(wider)
+            found = solve(wider, price)
             if found is not None:
-                return Decision(found.weights_N, tuple(given), wider, found.solves)
+                return Decision(found.weights_N, tuple(given), wider, found.solves, found.aversion)
         return _held(problem, "ladder")
     except SolverFailed as error:
         return _held(problem, f"solver: {error}")

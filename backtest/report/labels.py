@@ -187,6 +187,8 @@ ZH = {
     "Forecast": "预测",
     "Tracking error as forecast": "预测跟踪误差",
     "tracking error a year of each rebalance's book": "每次调仓组合的年化跟踪误差",
+    "after lots": "（取整后）",
+    "names": "个股权重",
     "Limits that gave way": "放宽的约束",
     "{count} rebalances of {names} names and {turnover} turnover on average": "共调仓 {count} 次，平均 {names} 只、换手 {turnover}",
     "No limit ever gave way.": "没有约束被放宽。",

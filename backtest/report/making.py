@@ -70,7 +70,9 @@ def _relaxed(relaxations: pl.DataFrame, say: Words) -> str:
     rows = []
     for row in found.sort("evenings", "constraint", descending=[True, False]).iter_rows(named=True):
         wanted = "" if row["constraint"] == STUCK else form(row["wanted"], ".4g")
-        rows.append([say.known(row["constraint"]), f"{row['evenings']:,}", wanted, form(row["beyond"], ".4f")])
+        limit, lots, _ = row["constraint"].partition(" after lots")
+        named_so = say.known(limit) + (f" {say('after lots')}" if lots else "")
+        rows.append([named_so, f"{row['evenings']:,}", wanted, form(row["beyond"], ".4f")])
     return table([say("Limit"), say("Evenings"), say("Wanted last"), say("Most beyond")], rows, tall=True)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from backtest.choices import best, blank_plan, choose
+from backtest.choices import best, blank_plan, choose, ranked, within
 from backtest.fills import Book
 from backtest.strategies import Strategy, TopkBuffer, TopkDropout, due, policy
 
@@ -61,6 +61,17 @@ def test_best_is_a_stable_sort(seed):
     found = best(scores, skip, m, out)
     expected = sorted((n for n in range(40) if not skip[n] and np.isfinite(scores[n])), key=lambda n: (-scores[n], n))[:m]
     assert out[:found].tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_held_within_the_buffer_is_counted_without_ranking_the_others(seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 10, 40).astype(float)
+    scores[rng.random(40) < 0.2] = rng.choice([nan, np.inf, -np.inf])
+    held, m = np.flatnonzero(rng.random(40) < 0.3), int(rng.integers(0, 45))
+    order = sorted((n for n in range(40) if np.isfinite(scores[n])), key=lambda n: (-scores[n], n))
+    assert ranked(scores, held).tolist() == [n for n in order if n in held] + [n for n in held if not np.isfinite(scores[n])]
+    assert within(scores, ranked(scores, held), m) == len(set(order[:m]) & set(held.tolist()))
 
 
 def test_rebalancing_counts_sessions_of_the_calendar():

@@ -148,6 +148,7 @@ def test_a_sweep_prints_its_best_rows_and_how_much_is_luck(run: Run, here: Path)
     ("sets", "words", "says"),
     [
         ({"backtest.guard": "{}"}, ("config",), "a guard cuts target weights, and topk_buffer has none"),
+        ({"backtest.hedge": "{}", "backtest.simulation.deal": "vwap"}, ("config",), "futures trade at the open and stocks at the vwap"),
         ({"backtest.sleeves": "[{name='x'}, {name='x'}]"}, ("config",), "each needs a name of its own"),
         ({"backtest.sleeves": "[{name='x', model='c'}]"}, ("backtest", "--scores", "two.parquet"), "'c', which has no scores here. There are: a, b"),
         ({"backtest.strategy": "{kind='enhancement'}"}, ("signal", "-c", "own.toml"), "Orders of backtest.strategy enhancement aren't written yet"),

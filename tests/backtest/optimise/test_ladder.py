@@ -76,7 +76,7 @@ def test_nothing_on_the_ladder_leaves_the_book_and_says_so(cornered: Problem) ->
 
 
 def test_a_solver_without_an_answer_leaves_the_book_and_says_so(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(problem: Problem) -> None:
+    def fails(problem: Problem, price: float) -> None:
         raise SolverFailed("no progress")
 
     monkeypatch.setattr(steps, "solve", fails)

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from backtest.optimise.limits import Limits
 from backtest.optimise.problem import Problem
-from backtest.optimise.solver import solve
+from backtest.optimise.solver import GAP, solve
 
 Drawn = Callable[..., tuple[Problem, list]]
 
@@ -101,6 +101,23 @@ def test_a_binding_tracking_error_costs_no_more_than_its_last_thousandths(drawn:
     assert 0.995 * problem.tracking_error <= problem.deviation(found.weights_N) <= problem.tracking_error
     assert found.aversion > problem.aversion
     assert worth(problem, found.weights_N) >= worth(problem, by_scipy(problem)) - 5e-4
+
+
+@pytest.mark.parametrize("hint", [0.3, 0.95, 1.05, 4.0])
+def test_where_the_search_for_the_price_of_risk_begins_is_worth_less_than_a_basis_point(drawn: Drawn, hint: float) -> None:
+    free, _ = drawn(2)
+    unbound = solve(free)
+    assert unbound is not None
+    problem = free._replace(tracking_error=0.75 * free.deviation(unbound.weights_N))
+    cold = solve(problem)
+    assert cold is not None
+    warm = solve(problem, cold.aversion * hint)
+    assert warm is not None
+    assert problem.breaches(warm.weights_N, 1e-6) == []
+    assert worth(problem, warm.weights_N) == pytest.approx(worth(problem, cold.weights_N), abs=2 * GAP)
+    loose = solve(free, 100 * free.aversion)  # a price from an evening on which the limit bound
+    assert loose is not None
+    assert loose.weights_N == pytest.approx(unbound.weights_N, abs=1e-5)
 
 
 def test_the_order_of_the_stocks_is_irrelevant(drawn: Drawn) -> None:
