@@ -162,7 +162,6 @@ class Guarded:
             return None
         return applied(self.wanted_N, _index_weights(self.sight, evening.session), found)
 
-
     def memory(self) -> dict[str, Any]:
         """What this evening leaves to the next, as plain values that JSON keeps to the last bit; see `recall`."""
         symbols, wanted_N = self.sight.market.axes.symbols, self.wanted_N

@@ -84,7 +84,13 @@ class Stack:
         axes = self.market.axes
         books = [{axes.symbols[n]: float(book_N[n]) for n in np.flatnonzero(book_N)} for book_N in self.book_SN]
         last = None if self.last is None else axes.dates[self.last].isoformat()
-        return {"sleeves": self.names, "last": last, "parts": self.part_S.tolist(), "books": books, "active": [row_S.tolist() for row_S in self.active]}
+        return {
+            "sleeves": self.names,
+            "last": last,
+            "parts": self.part_S.tolist(),
+            "books": books,
+            "active": [row_S.tolist() for row_S in self.active],
+        }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Go on from another stack's memory; one of other sleeves is no memory of this."""

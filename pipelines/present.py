@@ -13,8 +13,8 @@ from pipelines.console import say, show
 from pipelines.experiments import Experiments
 from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
+from pipelines.publication import MANIFEST
 from pipelines.runs import DONE, read_json
-from pipelines.signal import MANIFEST
 from pipelines.sweep import top
 from pipelines.trade import Source
 from pipelines.train import fits_of, home_of
