@@ -127,6 +127,24 @@ def log_backtest(folder: Path, config: Config, source: Source) -> None:
         store.log(f"{folder.name}/{row['model']}", parent=parent, tags=child, params=params, metrics=metrics)
 
 
+def show_status(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """The last batches: what came of each, how long it took and where the time went."""
+    if not as_json:
+        rows = [
+            {
+                "session": row["session"],
+                "began (UTC)": row["began"],
+                "outcome": row["outcome"] or "running",
+                "orders": row["orders"],
+                "seconds": row["seconds"],
+                "longest": max(row["steps"].items(), key=lambda step: float(step[1]), default=("", 0.0))[0],
+                "said": "; ".join([*((row["reason"] or "").splitlines()[:1]), *row["warnings"]]),
+            }
+            for row in rows
+        ]
+    show(rows, title="The last batches", as_json=as_json)
+
+
 def show_signal(folder: Path, *, written: bool, as_json: bool, first: int | None = None) -> None:
     """The orders of a published signal, all or the first of them, and where they lie."""
     manifest = read_json(folder / MANIFEST)

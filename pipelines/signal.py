@@ -186,6 +186,7 @@ def manifest(lake: Lake, config: Config, found: Signal, choice: Choice, book: Bo
         "learnt_until": choice.seen,
         "held": {**book.shares, "cash": book.cash},
         "transfer": found.transfer,
+        "orders": found.orders.height,
         "versions": lake.versions(),
         "git": git_sha(),
         "config": config.model_dump(mode="json"),
