@@ -145,8 +145,8 @@ def evening(now: Evening, fetcher: Fetcher | None) -> Outcome:
     found = replace(found, warnings=tuple(now.notes), seconds=now.seconds)
     if now.journal:
         try:
-            rest = {"reason": found.reason, "orders": found.orders, "warnings": found.warnings}
-            now.journal.end(now.run, outcome=found.outcome, seconds=time.monotonic() - began, **rest)
+            spent, warned = time.monotonic() - began, found.warnings
+            now.journal.end(now.run, outcome=found.outcome, reason=found.reason, orders=found.orders, warnings=warned, seconds=spent)
         except sqlite3.Error as error:
             found = replace(found, warnings=(*found.warnings, f"The run ledger {now.journal.path} can't be written: {error}"))
     return found

@@ -94,8 +94,8 @@ def _correlation(found: Signal, signals: Path) -> float | None:
     both = found.scores.join(old.select(*keys, pl.col("score").alias("before")), on=keys).sort(keys)
     if both.height < FEWEST:
         return None
-    ranks = [both[name].rank().to_numpy() for name in ("score", "before")]
-    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(rank) > 0 for rank in ranks) else None
+    now_N, before_N = (both[name].rank().to_numpy() for name in ("score", "before"))
+    return float(np.corrcoef(now_N, before_N)[0, 1]) if np.ptp(now_N) > 0 and np.ptp(before_N) > 0 else None
 
 
 def _exposures(found: Signal, ground: Ground) -> dict[str, float]:

@@ -59,7 +59,9 @@ def _session(tables: dict[str, pl.DataFrame], config: Config, day: date) -> list
     today, earlier = bars.filter(pl.col("date") == day), bars.filter(pl.col("date") < day)
     if today.is_empty():
         last = earlier["date"].max()
-        return [_finding("session", "bars", 0, str(day), f"no stock has a bar; the lake ends on {last}: vendors have nothing yet, or weren't asked")]
+        return [
+            _finding("session", "bars", 0, str(day), f"no stock has a bar; the lake ends on {last!s}: vendors have nothing yet, or weren't asked")
+        ]
     before = earlier.filter(pl.col("date") == pl.col("date").max())
     gone = tables["securities"].filter(pl.col("delist_date") <= day)["symbol"].implode()
     missing = before.filter(~pl.col("symbol").is_in(today["symbol"].implode()), ~pl.col("symbol").is_in(gone))

@@ -1,7 +1,7 @@
 """Notices: what came of a batch, to a command or a URL, by processes that nobody waits for."""
 
 import json
-import subprocess
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,8 @@ def tell(settings: NoticeSettings, rows: Sequence[Mapping[str, Any]]) -> list[st
             with tempfile.TemporaryFile() as message:
                 message.write(json.dumps(list(rows), ensure_ascii=False, default=str).encode())
                 message.seek(0)
-                subprocess.Popen(command, stdin=message, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                quiet = [(os.POSIX_SPAWN_OPEN, handle, os.devnull, os.O_WRONLY, 0) for handle in (1, 2)]
+                os.posix_spawnp(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, message.fileno(), 0), *quiet], setsid=True)
         except OSError as error:
             failed.append(f"The notice by {command[0]} wasn't sent: {error}.")
     return failed

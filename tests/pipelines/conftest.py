@@ -1,5 +1,6 @@
 """A small simulated market, prepared once: 90 stocks, 4 years, factors built."""
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -100,7 +101,6 @@ def office_in() -> Callable[..., Config]:
 
 def _office_in(folder: Path, **changes: Any) -> Config:
     raw = _config_in(folder).model_dump(mode="json")
-    raw["walk"]["first"] = date.fromisoformat(raw["walk"]["first"])
     raw["train"]["models"] = ["five_factors", "ridge"]
     raw["batch"]["book"] = "paper"
     raw["backtest"]["strategy"] = {"kind": "topk_buffer", "k": 10, "buffer": 20, "every": 2}
@@ -110,4 +110,4 @@ def _office_in(folder: Path, **changes: Any) -> Config:
         for parent in parents:
             section = section[parent]
         section[leaf] = value
-    return parse(raw, "the test's config")
+    return Config.model_validate_json(json.dumps(raw, default=str))
