@@ -11,6 +11,7 @@ from backtest.benchmark import BenchmarkSettings
 from backtest.blotter import trade_orders
 from backtest.construction import Trail
 from backtest.covenant import breaches
+from backtest.orders import ORDERS
 from backtest.report.document import write_report
 from backtest.report.labels import Lang
 from backtest.report.sheet import Comparison, Outlook, Sheet, Signals
@@ -52,7 +53,7 @@ def account(ground: Ground, signals: Path) -> Result | None:
     pairs = sessions_of(signals, day)
     if not pairs:
         return None
-    orders = {trade_on: read_published(signals, session, "orders.csv") for session, trade_on in pairs.items()}
+    orders = {trade_on: orders_of(signals, session) for session, trade_on in pairs.items()}
     return trade_orders(
         orders,
         ground.market,
@@ -62,6 +63,11 @@ def account(ground: Ground, signals: Path) -> Result | None:
         end=day,
         rules=config.exchange_rules(),
     )
+
+
+def orders_of(signals: Path, session: date) -> pl.DataFrame:
+    """The published orders of a session, columns ORDERS; raises KestrelError where they aren't what was published."""
+    return read_published(signals, session, "orders.csv").cast(ORDERS)  # type: ignore[arg-type]
 
 
 def book(ground: Ground, signals: Path) -> Book:
@@ -93,7 +99,6 @@ def statement(lake: Lake, config: Config, *, day: date | None = None, lang: Lang
     price = index_returns(ground, result.dates, BenchmarkSettings(index=benchmark.index, kind="price"))
     label = f"{benchmark.index} {'with dividends' if benchmark.kind == 'total_return' else 'price'}"
     seen = scene(lake, around(ground.market, result), benchmark.index)
-    short = len(result.dates) < 2  # a day has no spread
     sheet = Sheet(
         title=f"Paper account against {label}",
         result=result,
@@ -111,7 +116,7 @@ def statement(lake: Lake, config: Config, *, day: date | None = None, lang: Lang
         hedged=hedge,
         lang=lang,
     )
-    if not short:
+    if len(result.dates) > 1:  # a single day has no spread to draw
         write_report(folder, sheet)
     write_json(folder / DONE, {"span": [result.dates[0], result.dates[-1]], "account": finite(found)})
     return folder
@@ -127,4 +132,4 @@ def _outlook(signals: Path, day: date) -> Outlook:
     made = published(signals).get(day)
     if made is None or made.get("account") != PAPER:
         return Outlook(note=f"No orders were published in {folder_of(signals, day)}.")
-    return Outlook(date.fromisoformat(str(made["trade_on"])), read_published(signals, day, "orders.csv"), "As published.")
+    return Outlook(date.fromisoformat(str(made["trade_on"])), orders_of(signals, day), "As published.")

@@ -27,7 +27,7 @@ from pipelines.build import build_factors, current_factors
 from pipelines.choice import Choice, choose
 from pipelines.config import Config
 from pipelines.positions import Book, book_of
-from pipelines.publication import folder_of, mend, publish, published
+from pipelines.publication import MANIFEST, folder_of, mend, publish, published
 from pipelines.runs import read_json
 from pipelines.signal import dataset_before, ground_of, identity, is_published, manifest, memory_before, refuse_stranger, signal_of
 from pipelines.simulate import SIMULATED
@@ -156,11 +156,10 @@ def _published(now: Evening, fetcher: Fetcher | None) -> Outcome:
     config, day, folder = now.config, now.day, folder_of(Path(now.config.signals), now.day)
     lake = open_lake(config.lake)
     if folder.is_dir() and not now.asked.again:
-        # What is published is final, so the cheapest question comes first: is it what is asked for?
-        choice, memory, book = _asked(now, lake)
-        if is_published(folder, identity(config, day, choice, book, memory)):
-            made = read_json(folder / "manifest.json")
+        if not (now.asked.model or now.asked.positions) or _is_asked(now, lake, folder):
+            made = read_json(folder / MANIFEST)
             return Outcome(day, "unchanged", folder=str(folder), trade_on=date.fromisoformat(made["trade_on"]), orders=int(made["orders"]))
+        _refuse_history(lake, config, folder)
     _prepare(now, lake, fetcher)
     lake = open_lake(config.lake).pin()
     with now.step("model"):
@@ -184,6 +183,20 @@ def _published(now: Evening, fetcher: Fetcher | None) -> Outcome:
         contents = {**found.contents(), "drift.csv": drifted.factors, "drift.json": drifted.told()}
         publish(folder, contents, manifest(lake, config, found, choice, book, key) | {"notes": now.notes})
     return Outcome(day, "published", folder=str(folder), trade_on=found.trade_on, orders=found.orders.height)
+
+
+def _is_asked(now: Evening, lake: Lake, folder: Path) -> bool:
+    """Whether the published folder is what a command line asks for by a model or a positions file of its own."""
+    choice, memory, book = _asked(now, lake)
+    return is_published(folder, identity(now.config, now.day, choice, book, memory))
+
+
+def _refuse_history(lake: Lake, config: Config, folder: Path) -> None:
+    """Raise KestrelError where other orders than those published would be orders of a session that the paper account has traded."""
+    made, last = read_json(folder / MANIFEST), lake.scan("bars").select(pl.col("date").max()).collect().item()
+    if config.batch.book == paper.PAPER == made["account"] and date.fromisoformat(made["trade_on"]) <= last:
+        found = f"{folder} was published by another model or book, and the paper account traded its orders on {made['trade_on']}"
+        raise KestrelError(f"{found}: new ones would rewrite that. To do it: --again")
 
 
 def _asked(now: Evening, lake: Lake) -> tuple[Choice, dict[str, Any], Book]:

@@ -27,7 +27,9 @@ def gate(lake: Lake, config: Config, day: date) -> list[Finding]:
     findings = [*_session(tables, config, day), *_needed(tables, config, day), *_news(lake, config, day), *check(tables, lake.price_basis)]
     failed = blocking(findings)
     if failed:
-        raise ChecksFailed(f"{len(failed)} checks forbid orders from the close of {day}:\n{told(failed)}\nFetch the session again and rerun.")
+        raise ChecksFailed(
+            f"{len(failed)} checks forbid orders from the close of {day}:\n{told(failed)}\nFetch the session again and rerun, or name another: --date"
+        )
     return findings
 
 

@@ -16,7 +16,6 @@ from pipelines.batch.day import Asked, run_batch
 from pipelines.config import Config
 
 DAILY = ("bars", "caps", "index_bars", "futures_bars")  # what a session adds
-REST = ("dividends", "members", "reports", "news", "news_scores", "industries")  # written whole where it has changed
 FAULTS = ("vendor down", "half loaded", "yesterday again", "bad model", "full disk", "killed")
 
 

@@ -82,6 +82,19 @@ def test_a_missed_week_is_caught_up_with_the_files_of_daily_runs(office: Path, o
     assert nothing.outcome == "unchanged"
 
 
+def test_what_is_published_is_final_until_it_is_asked_for_again(office: Path, office_in: OfficeIn) -> None:
+    (day,) = evenings(open_lake(office / "lake"), 1)
+    run_batch(office_in(office), Asked(day=day))
+    before = files(office / "signals")
+    changed = office_in(office, backtest__strategy={"kind": "topk_buffer", "k": 5, "buffer": 9})
+    assert run_batch(changed, Asked(day=day))[0].outcome == "unchanged"
+    (refused,) = run_batch(office_in(office), Asked(day=day, model="five_factors"))
+    assert "new ones would rewrite that" in refused.reason
+    assert files(office / "signals") == before
+    assert run_batch(changed, Asked(day=day, again=True))[0].outcome == "published"
+    assert files(office / "signals") != before
+
+
 def test_a_dry_run_works_everything_out_and_writes_nothing(office: Path, office_in: OfficeIn) -> None:
     (day,) = evenings(open_lake(office / "lake"), 1)
     (found,) = run_batch(office_in(office), Asked(day=day, dry_run=True))

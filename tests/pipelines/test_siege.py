@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data.history import as_of
 from data.ingest import write_tables
 from data.lake import Lake, open_lake
 from data.simulator import SimulationSettings, simulate
@@ -35,36 +34,42 @@ HERE = Path(__file__).parent
 PART = float(os.environ.get("KESTREL_SIEGE", "1"))  # of the whole siege
 SESSIONS, KILLS, COLD = round(250 * PART), round(500 * PART), max(round(10 * PART), 1)
 MARKET = SimulationSettings(stocks=100, members=55, years=4, seed=11)
+DAILY = ("bars", "caps", "index_bars", "futures_bars")
 WALK = {"walk__first": date(2025, 6, 1), "walk__refit_months": 8, "batch__fetch": True, "batch__news": "ignore"}
 
 pytestmark = pytest.mark.slow
 
 
+def build(folder: Path, office_in: OfficeIn) -> None:
+    """A vendor with every table, the lake of all of it with a training, and one that ends before the siege begins."""
+    (folder / "vendor").mkdir()
+    tables = {name: frame for name, frame in simulate(MARKET).tables.items() if name in TABLES and name not in ("news", "news_scores")}
+    for name, frame in tables.items():
+        frame.write_parquet(folder / "vendor" / f"{name}.parquet")
+    write_tables(Lake(folder / "whole"), tables, "raw", {})
+    build_factors(Lake(folder / "whole"))
+    train(Lake(folder / "whole"), office_in(folder, **WALK))
+    first = sessions_of(folder)[0]
+    # What is announced ahead is in the lake from the start; a session's rows come with the session.
+    begun = {name: tables[name].filter(pl.col("date") < first) for name in DAILY}
+    write_tables(Lake(folder / "lake"), tables | begun, "raw", {})
+    build_factors(Lake(folder / "lake"))
+
+
+def sessions_of(folder: Path) -> list[date]:
+    """The last sessions that the training scored, less two that are left to trade them."""
+    tested: list[date] = trained_scores(folder / "runs").scores["date"].unique().sort().to_list()
+    return tested[-SESSIONS - 2 : -2]
+
+
 class Town:
     """A market whose sessions a vendor gives one by one, a training made beforehand, and processes that work in it."""
 
-    def __init__(self, folder: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.syspath_prepend(str(HERE))
-        self.folder, self.vendor = folder, folder / "vendor"
-        self.vendor.mkdir()
-        tables = {name: frame for name, frame in simulate(MARKET).tables.items() if name in TABLES and name not in ("news", "news_scores")}
-        for name, frame in tables.items():
-            frame.write_parquet(self.vendor / f"{name}.parquet")
-        self.whole = Lake(folder / "whole")
-        write_tables(self.whole, tables, "raw", {})
-        build_factors(self.whole)
-        self.config = office_in(folder, **WALK)
-        training, _ = train(self.whole, self.config.model_copy(update={"lake": str(folder / "whole")}))
-        tested = pl.read_parquet(training / "scores.parquet")["date"].unique().sort().to_list()
-        self.days: list[date] = tested[-SESSIONS - 2 : -2]
-        known = as_of(tables, self.days[0])
-        # What is announced ahead is in the lake from the start; a session's rows come with the session.
-        begun = {
-            name: frame.filter(pl.col("date") < self.days[0]) if "date" in frame.columns and name != "calendar" else frame
-            for name, frame in known.items()
-        }
-        write_tables(Lake(folder / "lake"), tables | {name: begun[name] for name in ("bars", "caps", "index_bars", "futures_bars")}, "raw", {})
-        build_factors(Lake(folder / "lake"))
+    def __init__(self, built: Path, folder: Path, office_in: OfficeIn) -> None:
+        for name in ("lake", "runs"):
+            shutil.copytree(built / name, folder / name)
+        self.folder, self.vendor, self.whole = folder, built / "vendor", Lake(built / "whole")
+        self.config, self.days = office_in(folder, **WALK), sessions_of(folder)
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload(["siege"])
 
@@ -101,9 +106,17 @@ class Town:
         assert lived.positions() == simulated.positions()
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, office_in: OfficeIn) -> Path:
+    folder = tmp_path_factory.mktemp("town")
+    build(folder, office_in)
+    return folder
+
+
 @pytest.fixture
-def town(tmp_path: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch) -> Town:
-    return Town(tmp_path, office_in, monkeypatch)
+def town(built: Path, tmp_path: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch) -> Town:
+    monkeypatch.syspath_prepend(str(HERE))
+    return Town(built, tmp_path, office_in)
 
 
 def damage(runs: Path) -> list[tuple[Path, bytes]]:
@@ -159,7 +172,7 @@ def test_kills_at_random_moments_leave_nothing_half_published_and_lose_nothing(t
 
 def test_cold_processes_publish_what_forked_ones_would(town: Town) -> None:
     shutil.rmtree(town.folder / "lake")
-    shutil.copytree(town.folder / "whole", town.folder / "lake")
+    shutil.copytree(town.whole.uri, town.folder / "lake")
     days = town.days[:COLD]
     for day in days:
         sets = [f"{name}={town.folder / name}" for name in ("lake", "runs", "signals")] + ["batch.book=paper"]
