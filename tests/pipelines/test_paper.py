@@ -33,7 +33,8 @@ BOOKS: dict[str, dict[str, Any]] = {
     "sleeves, guarded": {"backtest__sleeves": SLEEVES, "backtest__guard": {"volatility": 0.05, "window": 5}, "backtest__stacking": {"window": 10}},
     "an enhancement": {"backtest__strategy": {"kind": "enhancement", "every": 3}},
 }
-EVENINGS = 7
+LONG = ("scaled by volatility, guarded", "an enhancement")  # whose risk is estimated over all of the past every evening
+EVENINGS = 6
 
 
 def evenings(lake: Lake) -> list[date]:
@@ -42,7 +43,7 @@ def evenings(lake: Lake) -> list[date]:
     return days[-EVENINGS - 20 : -20]
 
 
-@pytest.mark.parametrize("kind", BOOKS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in LONG else kind for kind in BOOKS])
 def test_the_paper_account_is_the_backtests_to_the_cent(office: Path, office_in: OfficeIn, kind: str) -> None:
     config, lake = office_in(office, **BOOKS[kind]), open_lake(office / "lake")
     days = evenings(lake)
@@ -70,7 +71,7 @@ def test_the_paper_account_is_the_backtests_to_the_cent(office: Path, office_in:
         assert buys["shares"].to_list() == traded.filter(pl.col("side") == "buy")["ordered"].to_list()
 
 
-@pytest.mark.parametrize("kind", ["weighted by score", "sleeves, guarded"])
+@pytest.mark.parametrize("kind", ["sleeves, guarded", pytest.param("an enhancement", marks=pytest.mark.slow)])
 def test_a_signal_by_weights_knows_nothing_of_what_comes_later(
     office: Path, tmp_path: Path, office_in: OfficeIn, lake_in: Callable[..., Lake], tables: dict[str, pl.DataFrame], kind: str
 ) -> None:
