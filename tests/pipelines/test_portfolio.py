@@ -150,7 +150,7 @@ def test_a_sweep_prints_its_best_rows_and_how_much_is_luck(run: Run, here: Path)
         ({"backtest.guard": "{}"}, ("config",), "a guard cuts target weights, and topk_buffer has none"),
         ({"backtest.sleeves": "[{name='x'}, {name='x'}]"}, ("config",), "each needs a name of its own"),
         ({"backtest.sleeves": "[{name='x', model='c'}]"}, ("backtest", "--scores", "two.parquet"), "'c', which has no scores here. There are: a, b"),
-        ({"backtest.hedge": "{}", "batch.book": "empty"}, ("signal", "-c", "own.toml"), "There is no finished train run"),
+        ({"backtest.hedge": "{}", "batch.book": "empty"}, ("signal", "-c", "own.toml", "--date", "2026-07-30"), "There is no finished train run"),
         ({"backtest.strategy": "{kind='index'}"}, ("sweep", "--scores", "one.parquet"), "index, can't be swept"),
     ],
 )
