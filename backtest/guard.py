@@ -178,7 +178,8 @@ class Guarded:
             for name, weight in memory["wanted"].items():
                 self.wanted_N[place[name]] = weight
         if memory["cut"] is not None:
-            self.cuts[BEFORE] = (Reading(*[float("nan")] * 5), Cut(*memory["cut"], ()))
+            gross, active = memory["cut"]
+            self.cuts[BEFORE] = (Reading(*[float("nan")] * 5), Cut(gross, active, ()))
 
 
 def replay(weight_DN: Floats, sight: Sight, guard: Guard, start: date, end: date) -> pl.DataFrame:
