@@ -75,7 +75,8 @@ class Evening:
     config: Config
     asked: Asked
     day: date
-    journal: Journal | None
+    ledger: Path | None  # where its steps are noted; a dry run notes nothing
+    journal: Journal | None = None
     run: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -104,7 +105,7 @@ def run_batch(config: Config, asked: Asked, *, fetcher: Fetcher | None = None, n
     with locked(Path(config.runs) / LOCK, wait=asked.wait):
         mend(signals)
         for day in days:
-            outcomes.append(evening(Evening(config, asked, day, Journal(Path(config.runs) / FILE)), fetcher))
+            outcomes.append(evening(Evening(config, asked, day, Path(config.runs) / FILE), fetcher))
             if outcomes[-1].exit_code:
                 break
     failed = tell(config.batch.notice, [outcome.row() for outcome in outcomes])
@@ -136,10 +137,11 @@ def evening(now: Evening, fetcher: Fetcher | None) -> Outcome:
     """One session, from the fetch to the published folder; what a user can mend, and a disk that is full, is a refusal with its reason."""
     began = time.monotonic()
     try:
-        if now.journal:
+        if now.ledger:
+            now.journal = Journal(now.ledger)
             now.run = now.journal.begin(now.day)
         found = _published(now, fetcher)
-    except (KestrelError, OSError, sqlite3.Error, pl.exceptions.PolarsError) as error:
+    except (KestrelError, OSError, sqlite3.Error) as error:
         code = LATER if isinstance(error, VendorError) else error.exit_code if isinstance(error, KestrelError) else 1
         found = Outcome(now.day, "refused", str(error), exit_code=code)
     found = replace(found, warnings=tuple(now.notes), seconds=now.seconds)
@@ -148,7 +150,7 @@ def evening(now: Evening, fetcher: Fetcher | None) -> Outcome:
             spent, warned = time.monotonic() - began, found.warnings
             now.journal.end(now.run, outcome=found.outcome, reason=found.reason, orders=found.orders, warnings=warned, seconds=spent)
         except sqlite3.Error as error:
-            found = replace(found, warnings=(*found.warnings, f"The run ledger {now.journal.path} can't be written: {error}"))
+            found = replace(found, warnings=(*found.warnings, f"The run ledger {now.ledger} can't be written: {error}"))
     return found
 
 

@@ -245,6 +245,14 @@ def test_a_full_disk_leaves_nothing_behind_and_is_told(office: Path, office_in: 
     assert run_batch(office_in(office), Asked(day=day))[0].outcome == "published"
 
 
+def test_a_run_ledger_that_cannot_be_written_refuses_the_evening(office: Path, office_in: OfficeIn) -> None:
+    (office / "runs" / FILE).mkdir()
+    (found,) = run_batch(office_in(office), Asked(day=evenings(open_lake(office / "lake"), 1)[0]))
+    assert (found.outcome, found.exit_code) == ("refused", 1)
+    assert "unable to open database" in found.reason
+    assert not published(office / "signals")
+
+
 @pytest.mark.parametrize("step", ["orders", "publish"])
 def test_a_batch_killed_in_any_step_is_completed_by_the_next(office: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     (day,) = evenings(open_lake(office / "lake"), 1)
