@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -132,6 +132,14 @@ class Enhancer:
         row = (self.market.axes.dates[d], posed.deviation(weights_N), posed.traded(weights_N), names, decision.solves)
         self._forecast.append(row)
         return _aimed(weights_N, shares_N, evening) if self.settings.lots else weights_N
+
+    def memory(self) -> dict[str, Any]:
+        """What this evening leaves to the next, as plain values that JSON keeps to the last bit; see `recall`."""
+        return {"price": self._price}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from another enhancer's memory."""
+        self._price = float(memory["price"])
 
     def pose(self, evening: Evening) -> tuple[Problem, list[Relaxation]]:
         """(the evening's problem, in units of a year; limits that positions which can't be traded break already)."""

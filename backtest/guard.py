@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -42,6 +42,7 @@ class Guard(BaseModel):
     least: float = Field(default=0.3, ge=0, le=1)
 
 
+BEFORE = -1  # the place in `cuts` of an evening that another guard lived through
 GROSS, ACTIVE = ("volatility", "limit_down"), ("tracking", "exposure", "crowding")
 
 
@@ -160,6 +161,25 @@ class Guarded:
         if fresh is None and found[:2] == before[:2]:
             return None
         return applied(self.wanted_N, _index_weights(self.sight, evening.session), found)
+
+    def memory(self) -> dict[str, Any]:
+        """What this evening leaves to the next, as plain values that JSON keeps to the last bit; see `recall`."""
+        symbols, wanted_N = self.sight.market.axes.symbols, self.wanted_N
+        wanted = None if wanted_N is None else {symbols[n]: float(wanted_N[n]) for n in np.flatnonzero(wanted_N)}
+        left = next(reversed(self.cuts.values()))[1] if self.cuts else None
+        return {"wanted": wanted, "cut": None if left is None else [left.gross, left.active]}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from another guard's memory."""
+        axes = self.sight.market.axes
+        if memory["wanted"] is not None:
+            place = {name: n for n, name in enumerate(axes.symbols)}
+            self.wanted_N = np.zeros(len(axes.symbols))
+            for name, weight in memory["wanted"].items():
+                self.wanted_N[place[name]] = weight
+        if memory["cut"] is not None:
+            gross, active = memory["cut"]
+            self.cuts[BEFORE] = (Reading(*[float("nan")] * 5), Cut(gross, active, ()))
 
 
 def replay(weight_DN: Floats, sight: Sight, guard: Guard, start: date, end: date) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """The orders of the next session, by the same decisions that the simulation makes, in shares and prices as traded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Literal
 
@@ -14,7 +14,8 @@ from backtest.fills import REASONS, Book
 from backtest.market import Market
 from backtest.quotes import Tape
 from backtest.simulation import largest_DB, lots_DB
-from backtest.strategies import TopkBuffer, TopkDropout, due, policy
+from backtest.strategies import Targets, TopkBuffer, TopkDropout, due, policy
+from backtest.targets import refuse_weights
 from data.errors import KestrelError
 from data.limits import limit_cents, limit_ratios
 from data.panel import Floats
@@ -42,39 +43,68 @@ def next_orders(
     market: Market,
     *,
     session: date,
-    strategy: TopkDropout | TopkBuffer,
+    strategy: TopkDropout | TopkBuffer | Targets,
     costs: CostSettings,
     session_number: int | None = None,
     dividends: pl.DataFrame | None = None,
+    leaving: Sequence[str] = (),
+    worth: float = 1.0,
     buys: Literal["score", "symbol", "largest", "pro_rata"] = "score",
     rules: Rules | None = None,
 ) -> pl.DataFrame:
     """Orders for `session`, the one after the market's last: columns ORDERS, sorted by priority.
 
-    score_N [N]: scores of the market's last session.  positions: shares held by symbol at its close; cash: CNY.  Rights whose
-    ex-date is `session` are credited first, as the exchange does before the open.  session_number (of the calendar) tells a strategy
-    that rebalances every n sessions whether it is due; without it, it is.  buys: as in SimulationSettings, who gets the cash first.
+    score_N [N]: scores of the market's last session, or with a strategy of targets the weights of equity that are wanted, NaN to leave
+    the book alone.  positions: shares held by symbol at its close; cash: CNY.  Rights whose ex-date is `session` are credited first, as
+    the exchange does before the open, and stocks that are `leaving` it by then are cash at `worth` of their last close.
+    session_number (of the calendar) tells a strategy that rebalances every n sessions whether it is due; without it, it is.
+    buys: as in SimulationSettings, who gets the cash first.
     reason: null for a plain order; 'suspended' beside shares: it was suspended at the last close, send it if trading resumes;
     with 0 shares, why a name the strategy wants is left out.  Limits are estimates: the exchange publishes its own in the morning.
     Raises KestrelError for positions that aren't on the market's axes, negative shares or cash, or a session not after the last.
     """
     rules = rules or exchange_rules()
     _check(score_N, positions, cash, market, session)
-    rights = _rights(market, dividends, session)
-    price_N = reference_prices(market, *rights)
-    shares_N = _shares(positions, market)
-    paid = round(float(np.sum(shares_N * rights[0])) * 100)
-    book = Book(np.array([round(cash * 100) + paid]), shares_N + np.floor(shares_N * rights[1] + 1e-9).astype(np.int64), np.zeros_like(shares_N))
-    unpriced = [name for name, price in zip(market.axes.symbols, price_N, strict=True) if positions.get(name, 0) and not price > 0]
-    if unpriced:
-        raise KestrelError(f"{unpriced[0]} is held but has no price up to {market.axes.dates[-1]}. Start the market earlier.")
+    price_N, book = opening(positions, cash, market, session, dividends, leaving, worth)
     plan = blank_plan(len(price_N))
     days = np.array([session], dtype="datetime64[D]")
-    if session_number is None or not shares_N.any() or due(strategy, np.array([session_number]))[0]:
+    if isinstance(strategy, Targets):
+        looked = not bool(np.isnan(score_N).all())
+        if looked:
+            refuse_weights(score_N[None], [market.axes.dates[-1]])
+    else:
+        looked = session_number is None or not book.shares_N.any() or bool(due(strategy, np.array([session_number]))[0])
+    if looked:
         score = np.ascontiguousarray(score_N, dtype=np.float64)
         tape = _evening(market, price_N, days, rules)
         decide(policy(strategy), score, book, price_N, plan, tape, rates(costs, days, rules), QUEUES.index(buys))
     return _frame(plan, price_N, market, session, rules)
+
+
+def opening(
+    positions: Mapping[str, int],
+    cash: float,
+    market: Market,
+    session: date,
+    dividends: pl.DataFrame | None = None,
+    leaving: Sequence[str] = (),
+    worth: float = 1.0,
+) -> tuple[Floats, Book]:
+    """(reference prices [N], the book) before the open of `session`, the one after the market's last: rights credited, what leaves is cash.
+
+    Raises KestrelError for a holding without a price.
+    """
+    rights = _rights(market, dividends, session)
+    price_N, shares_N = reference_prices(market, *rights), _shares(positions, market)
+    unpriced = [name for name, price in zip(market.axes.symbols, price_N, strict=True) if positions.get(name, 0) and not price > 0]
+    if unpriced:
+        raise KestrelError(f"{unpriced[0]} is held but has no price up to {market.axes.dates[-1]}. Start the market earlier.")
+    amount = round(cash * 100) + int(np.floor(shares_N * rights[0] * 100 + 0.5).sum())
+    shares_N = shares_N + np.floor(shares_N * rights[1] + 1e-9).astype(np.int64)
+    gone_N = np.isin(market.axes.symbols, list(leaving)) & (shares_N > 0)
+    amount += int(np.floor(shares_N[gone_N] * price_N[gone_N] * worth * 100 + 0.5).sum())
+    shares_N[gone_N] = 0
+    return price_N, Book(np.array([amount]), shares_N, np.zeros_like(shares_N))
 
 
 def reference_prices(market: Market, cash_N: Floats, ratio_N: Floats) -> Floats:

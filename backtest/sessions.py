@@ -101,6 +101,36 @@ def needed(plan: Plan, tape: Tape, rates: Rates, s: int) -> int:
 
 
 @njit(nogil=True)
+def sell_all(tape: Tape, rates: Rates, book: Book, queues: Parcels, law: Ladder, plan: Plan, s: int, ledger: NDArray[np.void], used: int) -> int:
+    """Place the plan's sells; every order leaves a row in the ledger."""
+    for i in range(plan.count_2[SELL]):
+        n = plan.sells_N[i]
+        sell(quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], SELL), book, queues, law, ledger, used, s, n, plan.sell_shares_N[i])
+        used += 1
+    return used
+
+
+@njit(nogil=True)
+def buy_all(
+    tape: Tape, rates: Rates, queueing: int, book: Book, queues: Parcels, plan: Plan, price_N: Floats, s: int, ledger: NDArray[np.void], used: int
+) -> int:
+    """Place the plan's buys, in its order as long as the cash lasts, or all cut pro rata; every order leaves a row in the ledger."""
+    cash = book.cash_1[0]
+    need = needed(plan, tape, rates, s) if queueing == PRO_RATA else 0
+    for i in range(plan.count_2[BUY]):
+        n, wanted = plan.buys_N[i], plan.buy_shares_N[i]
+        if wanted > 0:
+            q, t, budget = quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY), book.cash_1[0]
+            if need > cash:
+                budget = min(budget, int(cash * (outlay(q, t, min(wanted, q.cap), q.price) / need)))
+            buy(q, t, book, queues, ledger, used, s, n, wanted, budget)
+        else:
+            write(ledger[used], s, n, BUY, 0, 0, 0, plan.buy_reason_N[i], price_N[n])
+        used += 1
+    return used
+
+
+@njit(nogil=True)
 def trade(
     tape: Tape,
     rates: Rates,
@@ -120,24 +150,10 @@ def trade(
     choose(policy, signal_N, book, price_N, plan)
     queue(plan, rulings.queueing)
     expected = expected_cash(plan, book, price_N, tape, rates, s)
-    for i in range(plan.count_2[SELL]):
-        n = plan.sells_N[i]
-        sell(quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], SELL), book, queues, law, ledger, used, s, n, plan.sell_shares_N[i])
-        used += 1
+    used = sell_all(tape, rates, book, queues, law, plan, s, ledger, used)
     cash = book.cash_1[0]
     size(policy, plan, price_N, tape, rates, s, cash if rulings.size_at_deal else expected, rulings.queueing)
-    need = needed(plan, tape, rates, s) if rulings.queueing == PRO_RATA else 0
-    for i in range(plan.count_2[BUY]):
-        n, wanted = plan.buys_N[i], plan.buy_shares_N[i]
-        if wanted > 0:
-            q, t, budget = quote(tape, s, n), tariff(rates, s, tape.exchange_N[n], BUY), book.cash_1[0]
-            if need > cash:
-                budget = min(budget, int(cash * (outlay(q, t, min(wanted, q.cap), q.price) / need)))
-            buy(q, t, book, queues, ledger, used, s, n, wanted, budget)
-        else:
-            write(ledger[used], s, n, BUY, 0, 0, 0, plan.buy_reason_N[i], price_N[n])
-        used += 1
-    return used
+    return buy_all(tape, rates, rulings.queueing, book, queues, plan, price_N, s, ledger, used)
 
 
 @njit(nogil=True)
@@ -185,3 +201,27 @@ def run(
             held_H = np.flatnonzero(book.shares_N)
         close(tape, book, held_H, queues, law, record, s, ledger)
     return last, used
+
+
+@cached(choices, costs, fees, fills, parcels, quotes, strategies)
+def follow(
+    tape: Tape,
+    rates: Rates,
+    rulings: Rulings,
+    book: Book,
+    queues: Parcels,
+    law: Ladder,
+    plan: Plan,
+    record: Record,
+    ledger: NDArray[np.void],
+    used: int,
+    s: int,
+) -> int:
+    """Run one session whose orders were written the evening before, by anybody; return the rows used.  The ledger must have room for it."""
+    book.locked_N[:] = 0
+    used = pay_rights(tape, book, queues, law, s, ledger, used)
+    used = pay_delisted(tape, book, queues, law, s, rulings.delisted_worth, ledger, used)
+    used = sell_all(tape, rates, book, queues, law, plan, s, ledger, used)
+    used = buy_all(tape, rates, rulings.queueing, book, queues, plan, tape.reference_DN[s], s, ledger, used)
+    close(tape, book, queues, law, record, s, ledger)
+    return used

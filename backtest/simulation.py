@@ -15,7 +15,7 @@ from backtest.market import Deal, Market
 from backtest.parcels import Ladder, Parcels, blank_parcels, doubled, ladder, no_ladder
 from backtest.quotes import NO_CAP, Tape
 from backtest.result import Result
-from backtest.sessions import Record, Rulings, run
+from backtest.sessions import Record, Rulings, follow, run
 from backtest.strategies import Policy, Targets, TopkBuffer, TopkDropout, due, policy
 from data.errors import KestrelError
 from data.panel import Floats
@@ -118,6 +118,15 @@ class Course:
             if done < last:
                 self.ledger = np.concatenate([self.ledger, np.empty_like(self.ledger)])
                 self.parcels = doubled(self.parcels)
+
+    def follow(self, s: int) -> None:
+        """Run session s by the orders in `plan`."""
+        while len(self.ledger) - self.used < 5 * len(self.book.shares_N):
+            self.ledger = np.concatenate([self.ledger, np.zeros_like(self.ledger)])
+            self.parcels = doubled(self.parcels)
+        self.used = follow(
+            self.tape, self.rates, self.rulings, self.book, self.parcels, self.ladder, self.plan, self.record, self.ledger, self.used, s
+        )
 
     def result(self, market: Market, first: int, strategy: BaseModel, costs: CostSettings, settings: SimulationSettings) -> Result:
         """What it leaves behind."""

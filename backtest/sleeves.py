@@ -1,7 +1,8 @@
 """Several strategies in one account: their targets stacked by a risk budget, their orders netted, the account's P&L split among them."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,6 +78,32 @@ class Stack:
             return None
         self.targets_SN[evening.session] = self.part_S[:, None] * self.book_SN
         return np.asarray(self.targets_SN[evening.session].sum(axis=0))
+
+    def memory(self) -> dict[str, Any]:
+        """What this evening leaves to the next, as plain values that JSON keeps to the last bit; see `recall`."""
+        axes = self.market.axes
+        books = [{axes.symbols[n]: float(book_N[n]) for n in np.flatnonzero(book_N)} for book_N in self.book_SN]
+        last = None if self.last is None else axes.dates[self.last].isoformat()
+        return {
+            "sleeves": self.names,
+            "last": last,
+            "parts": self.part_S.tolist(),
+            "books": books,
+            "active": [row_S.tolist() for row_S in self.active],
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from another stack's memory; one of other sleeves is no memory of this."""
+        if tuple(memory["sleeves"]) != self.names:
+            return
+        axes = self.market.axes
+        place = {name: n for n, name in enumerate(axes.symbols)}
+        self.last = None if memory["last"] is None else axes.index(date.fromisoformat(memory["last"]))
+        self.part_S = np.array(memory["parts"])
+        self.active = [np.array(row_S) for row_S in memory["active"]]
+        for i, book in enumerate(memory["books"]):
+            for name, weight in book.items():
+                self.book_SN[i, place[name]] = weight
 
     def _own(self, evening: Evening, i: int) -> Evening:
         """The evening as sleeve i sees it."""

@@ -62,7 +62,7 @@ def simulate_targets(
                 found = f"The weights of {market.axes.dates[first + s - 1]} have the shape {np.shape(wish_N)}"
                 raise KestrelError(f"{found}; the market has {market.axes.shape[1]} stocks. Give one weight a stock.")
             wishes_DN[s] = wish_N
-            _check(wishes_DN[s : s + 1], market.axes.dates[first + s - 1 :])
+            refuse_weights(wishes_DN[s : s + 1], market.axes.dates[first + s - 1 :])
         course.forward(s, s + 1)
     return course.result(market, first, targets, costs, settings)
 
@@ -87,7 +87,7 @@ def simulate_weights(
     first, last = span(weights_DN.shape, market, start, end)
     wishes_DN = np.ascontiguousarray(weights_DN[first - 1 : last - 1], dtype=np.float64)
     due_D = np.asarray(~np.isnan(wishes_DN).all(axis=1))
-    _check(wishes_DN[due_D], [market.axes.dates[first + s - 1] for s in np.flatnonzero(due_D)])
+    refuse_weights(wishes_DN[due_D], [market.axes.dates[first + s - 1] for s in np.flatnonzero(due_D)])
     course = Course.of(wishes_DN, due_D, market, first, targets, costs, settings, rules)
     course.forward(0, last - first)
     return course.result(market, first, targets, costs, settings)
@@ -95,13 +95,19 @@ def simulate_weights(
 
 def evening(course: Course, market: Market, first: int, s: int) -> Evening:
     """The book before session s of the course, valued at the close before."""
-    price_N, shares_N, cash = market.last_DN[first + s - 1], course.book.shares_N, int(course.book.cash_1[0])
+    owed = int(course.record.owed_D[s - 1]) if s else 0
+    return evening_of(first + s - 1, course.book.shares_N.copy(), int(course.book.cash_1[0]), market, owed=owed)
+
+
+def evening_of(session: int, shares_N: NDArray[np.int64], cash: int, market: Market, *, owed: int = 0) -> Evening:
+    """A book at the close of a session.  cash and owed (dividend tax that has accrued): cents."""
+    price_N = market.last_DN[session]
     value_N = np.where(shares_N > 0, np.floor(shares_N * np.nan_to_num(price_N) * 100 + 0.5), 0.0)
-    equity = cash + value_N.sum() - (course.record.owed_D[s - 1] if s else 0)
-    return Evening(first + s - 1, value_N / equity, shares_N.copy(), price_N, cash / 100, equity / 100)
+    equity = cash + value_N.sum() - owed
+    return Evening(session, value_N / equity, shares_N, price_N, cash / 100, equity / 100)
 
 
-def _check(weights_DN: Floats, days: Sequence[date]) -> None:
+def refuse_weights(weights_DN: Floats, days: Sequence[date]) -> None:
     """Refuse weights that no account without credit can hold."""
     wrong_D = ~np.isfinite(weights_DN).all(axis=1) | (weights_DN < 0).any(axis=1) | (weights_DN.sum(axis=1) > 1 + SLACK)
     if wrong_D.any():

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands import upkeep
+from pipelines.commands.daily import daily
 from pipelines.commands.desk import desk
 from pipelines.commands.distil import students
 from pipelines.commands.factor import factors
@@ -34,5 +35,5 @@ data.add_command(upkeep.vacuum_)
 data.add_command(upkeep.restore_)
 for student_command in students.commands.values():
     sentiment.add_command(student_command)
-for group in (data, factors, sentiment, *desk.commands.values()):
+for group in (data, factors, sentiment, *desk.commands.values(), *daily.commands.values()):
     main.add_command(group)

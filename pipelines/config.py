@@ -33,6 +33,7 @@ from models.folds import WalkSettings
 from models.labels import LabelSettings
 from models.registry import KINDS, enlist, kind
 from models.sentiment.settings import SentimentSettings
+from pipelines.batch.settings import BatchSettings
 from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
@@ -159,6 +160,7 @@ class Config(Settings):
     sentiment: SentimentSettings = SentimentSettings()
     backtest: Backtest = Backtest()
     sweep: SweepSettings = SweepSettings()
+    batch: BatchSettings = BatchSettings()
     scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
 
@@ -223,13 +225,13 @@ def parse(raw: dict[str, Any], where: str) -> Config:
 
 
 def stored(file: Path, here: Config, *, sets: Sequence[str] = ()) -> Config:
-    """The config that a run kept in its config.json, `--set` on top, under the paths of `here`, which may have moved since."""
+    """The config that a run kept in its config.json, `--set` on top, under the paths and the [batch] of `here`, which may have changed since."""
     if not file.is_file():
         raise KestrelError(f"{file} is missing: the run is incomplete. Run it again.")
     raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     for item in sets:
         _set(raw, item)
-    paths = here.model_dump(mode="json", include={"lake", "runs", "signals", "tracking"})
+    paths = here.model_dump(mode="json", include={"lake", "runs", "signals", "tracking", "batch"})
     try:
         return Config.model_validate_json(json.dumps(raw | paths, default=str))
     except ValidationError as error:

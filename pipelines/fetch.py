@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from data.errors import KestrelError
-from data.fetch import DEFAULT, EXTRA, Wish, held_since
+from data.fetch import DEFAULT, EXTRA, Wish, fetch, held_since
 from data.lake import Lake
 from data.sources.akshare import Akshare
 from data.sources.baostock import Baostock
@@ -13,6 +13,7 @@ from data.sources.chain import Chain
 from data.sources.source import Source
 from data.sources.tushare import Tushare, token
 from data.symbols import symbol
+from pipelines.config import Config
 
 SOURCES: dict[str, type[Source]] = {"tushare": Tushare, "baostock": Baostock, "akshare": Akshare}
 PUBLISHED = 18  # o'clock in Shanghai, when vendors have the session's bars
@@ -45,3 +46,10 @@ def wished(lake: Lake, tables: tuple[str, ...], since: date | None, index: str, 
         tables=tables or DEFAULT,
     )
     return wish.model_copy(update={"since": first}) if first else wish
+
+
+def fetched(lake: Lake, config: Config, day: date) -> list[str]:
+    """Bring the lake up to a session by the config's source, news too where it holds any; what was left out, as sentences."""
+    news = ("news",) if lake.has("news") and config.batch.news != "ignore" else ()
+    outcome = fetch(lake, chain_of(config.batch.source), wished(lake, (*DEFAULT, *news), None, config.universe.index, ""), until=day)
+    return [] if outcome is None else outcome.notes

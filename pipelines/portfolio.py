@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -56,11 +56,11 @@ class Ground:
     risks: dict[str, RiskModel] = field(default_factory=dict)  # by their settings: they don't depend on scores
 
     @classmethod
-    def of(cls, lake: Lake, config: Config) -> Self:
-        """The whole lake as a market to trade in."""
-        bars, calendar = lake.read("bars"), lake.read("calendar")
+    def of(cls, lake: Lake, config: Config, *, start: date | None = None, end: date | None = None) -> Self:
+        """The lake as a market to trade in; with an end as it was known at that close."""
+        bars, calendar = lake.read("bars", start=start, end=end), lake.read("calendar")
         axes = axes_of(bars, calendar)
-        dividends = lake.read("dividends") if lake.has("dividends") else pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date})
+        dividends = announced(lake, axes.dates[-1] if end is None else end)
         first = int(calendar.filter(pl.col("date") == axes.dates[0])["session"][0])
         rules, basis = config.exchange_rules(), lake.price_basis
         market = Market.of(bars, lake.read("securities"), dividends, axes, price_basis=basis, first_session=first, rules=rules)
@@ -112,6 +112,13 @@ class Ground:
         return ((self.outlook.index_DN > 0) | ~self.seen.known_D[:, None]) & np.isfinite(self.market.close_DN)
 
 
+def announced(lake: Lake, day: date) -> pl.DataFrame:
+    """Dividends that are public at the close of `day`."""
+    if not lake.has("dividends"):
+        return pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date})
+    return lake.read("dividends").filter(pl.min_horizontal("ex_date", "announced_on") <= day)
+
+
 def traded_returns(market: Market) -> Floats:
     """Returns over the reference price, rights counted, [D, N]; NaN unless a stock traded in this session and the one before."""
     returns_DN = np.full(market.axes.shape, np.nan)
@@ -146,8 +153,9 @@ def trade(scores: pl.DataFrame, ground: Ground, simulation: SimulationSettings |
     settings, market = ground.config.backtest, ground.market
     if simulation is not None:
         settings = settings.model_copy(update={"simulation": simulation})
-    if settings.sleeves or not isinstance(settings.strategy, TopkDropout | TopkBuffer):
+    if not ranked(ground.config):
         return _weighed(scores, ground, settings)
+    assert isinstance(settings.strategy, TopkDropout | TopkBuffer)
     scores_DN = to_panel(scores, "score", market.axes)
     start, end = span(scores_DN, ground)
     result = simulate(
@@ -163,36 +171,82 @@ def trade(scores: pl.DataFrame, ground: Ground, simulation: SimulationSettings |
     return Account(result, Trail())
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """The weigher of a config over some scores, and the parts of it that leave something behind."""
+
+    whole: Weigher
+    panels: list[Floats]  # the scores of each strategy
+    enhancers: dict[str | None, Enhancer]
+    stack: Stack | None
+    guarded: Guarded | None
+
+    @classmethod
+    def of(cls, scores: pl.DataFrame, ground: Ground) -> Self:
+        """The strategy's weigher, or the sleeves' stacked, within the guard's limits."""
+        settings, market = ground.config.backtest, ground.market
+        wanted: dict[str | None, tuple[Construction, pl.DataFrame]] = {None: (settings.strategy, scores)}
+        if settings.sleeves:
+            wanted = {sleeve.name: (sleeve.strategy, _of(sleeve.model, scores)) for sleeve in settings.sleeves}
+        panels = {name: to_panel(own, "score", market.axes) for name, (_, own) in wanted.items()}
+        each = {name: weigher_of(strategy, panels[name], ground) for name, (strategy, _) in wanted.items()}
+        stack = None
+        if settings.sleeves:
+            sleeves = [Sleeve(sleeve.name, each[sleeve.name], sleeve.budget) for sleeve in settings.sleeves]
+            stack = Stack(sleeves, market, stacking=settings.stacking, index_D=ground.index_D)
+        whole: Weigher = stack or each[None]
+        guarded = Guarded(whole, ground.sight, settings.guard) if settings.guard else None
+        enhancers = {name: one for name, one in each.items() if isinstance(one, Enhancer)}
+        return cls(guarded or whole, list(panels.values()), enhancers, stack, guarded)
+
+    @property
+    def targets(self) -> Targets:
+        """How exactly its weights are held."""
+        return Targets(band=EXACT) if self.enhancers else Targets()
+
+    def memory(self) -> dict[str, Any]:
+        """What this evening leaves to the next; nothing where a book says it all."""
+        return {name: part.memory() for name, part in self._parts.items()}
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from the memory of the evening before."""
+        for name, part in self._parts.items():
+            if name in memory:
+                part.recall(memory[name])
+
+    @property
+    def _parts(self) -> dict[str, Stack | Guarded | Enhancer]:
+        """Those that remember, by a name of their own."""
+        found: dict[str, Stack | Guarded | Enhancer | None] = {"sleeves": self.stack, "guard": self.guarded}
+        found |= {f"enhancement {name}" if name else "enhancement": one for name, one in self.enhancers.items()}
+        return {name: part for name, part in found.items() if part is not None}
+
+
+def ranked(config: Config) -> bool:
+    """Whether the compiled loop decides by scores alone; otherwise a weigher is asked every evening."""
+    return not config.backtest.sleeves and isinstance(config.backtest.strategy, TopkDropout | TopkBuffer)
+
+
 def _weighed(scores: pl.DataFrame, ground: Ground, settings: Backtest) -> Account:
-    """The account of weighers: the strategy's, or the sleeves' stacked, within the guard's limits."""
-    market, rules = ground.market, ground.config.exchange_rules()
-    wanted: dict[str | None, tuple[Construction, pl.DataFrame]] = {None: (settings.strategy, scores)}
-    if settings.sleeves:
-        wanted = {sleeve.name: (sleeve.strategy, _of(sleeve.model, scores)) for sleeve in settings.sleeves}
-    panels = {name: to_panel(own, "score", market.axes) for name, (_, own) in wanted.items()}
-    each = {name: weigher_of(strategy, panels[name], ground) for name, (strategy, _) in wanted.items()}
-    stack = None
-    if settings.sleeves:
-        sleeves = [Sleeve(sleeve.name, each[sleeve.name], sleeve.budget) for sleeve in settings.sleeves]
-        stack = Stack(sleeves, market, stacking=settings.stacking, index_D=ground.index_D)
-    whole: Weigher = stack or each[None]
-    guarded = Guarded(whole, ground.sight, settings.guard) if settings.guard else None
-    enhancers = {name: one for name, one in each.items() if isinstance(one, Enhancer)}
-    start, end = span(np.fmax.reduce(list(panels.values())), ground)
+    """The account of weighers."""
+    market = ground.market
+    weighing = Weighing.of(scores, ground)
+    stack, guarded = weighing.stack, weighing.guarded
+    start, end = span(np.fmax.reduce(weighing.panels), ground)
     result = simulate_targets(
-        guarded or whole,
+        weighing.whole,
         market,
         costs=settings.costs,
         settings=settings.simulation,
-        targets=Targets(band=EXACT) if enhancers else None,
+        targets=weighing.targets,
         start=start,
         end=end,
-        rules=rules,
+        rules=ground.config.exchange_rules(),
     )
     parts = netted(result, stack.names, stack.targets_SN, market, deal=settings.simulation.deal) if stack else None
     cuts = told(guarded.cuts, market.axes.dates) if guarded else None
     result = result if stack else replace(result, strategy=settings.strategy)
-    return Account(result, Trail.of(enhancers, cuts, parts))
+    return Account(result, Trail.of(weighing.enhancers, cuts, parts))
 
 
 def weigher_of(strategy: Construction, scores_DN: Floats, ground: Ground) -> Weigher:
@@ -233,9 +287,7 @@ def index_returns(ground: Ground, dates: tuple[date, ...], settings: BenchmarkSe
 
 def versions(lake: Lake, config: Config) -> Mapping[str, int]:
     """The versions of the tables that this config's accounts read."""
-    settings = config.backtest
-    weighed = bool(settings.sleeves) or not isinstance(settings.strategy, TopkDropout | TopkBuffer)
-    tables = [*TABLES, *(KNOWN if weighed else ()), *(("futures_bars",) if settings.hedge else ())]
+    tables = [*TABLES, *(() if ranked(config) else KNOWN), *(("futures_bars",) if config.backtest.hedge else ())]
     return {name: lake.version(name) for name in tables if lake.has(name)}
 
 

@@ -13,8 +13,8 @@ from pipelines.console import say, show
 from pipelines.experiments import Experiments
 from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
+from pipelines.publication import MANIFEST
 from pipelines.runs import DONE, read_json
-from pipelines.signal import MANIFEST
 from pipelines.sweep import top
 from pipelines.trade import Source
 from pipelines.train import fits_of, home_of
@@ -125,6 +125,24 @@ def log_backtest(folder: Path, config: Config, source: Source) -> None:
         metrics = {key: value for key, value in row.items() if isinstance(value, float)} | ics
         child = {**tags, "kestrel.kind": "account", "kestrel.model": row["model"]}
         store.log(f"{folder.name}/{row['model']}", parent=parent, tags=child, params=params, metrics=metrics)
+
+
+def show_status(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """The last batches: what came of each, how long it took and where the time went."""
+    if not as_json:
+        rows = [
+            {
+                "session": row["session"],
+                "began (UTC)": row["began"],
+                "outcome": row["outcome"] or "running",
+                "orders": row["orders"],
+                "seconds": row["seconds"],
+                "longest": max(row["steps"].items(), key=lambda step: float(step[1]), default=("", 0.0))[0],
+                "said": "; ".join([*((row["reason"] or "").splitlines()[:1]), *row["warnings"]]),
+            }
+            for row in rows
+        ]
+    show(rows, title="The last batches", as_json=as_json)
 
 
 def show_signal(folder: Path, *, written: bool, as_json: bool, first: int | None = None) -> None:

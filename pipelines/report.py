@@ -58,7 +58,7 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     label = f"{benchmark.index} {'with dividends' if benchmark.kind == 'total_return' else 'price'}"
     title = f"{name} against {label}" if hedge is None else f"{name} hedged with {hedge.settings.product} futures, against cash"
     seen = scene(lake, around(ground.market, result), benchmark.index)
-    signals, outlook = Signals(), Outlook(note="No orders: sleeves trade the scores of several models, and remember more than a book.")
+    signals, outlook = Signals(), Outlook(note="No orders here: kestrel signal writes those of sleeves, which remember more than a book.")
     if not config.backtest.sleeves:
         scores_DN = to_panel(scores, "score", ground.market.axes)
         signals, outlook = _signals(scores_DN, ground.market.last_DN, ground.market.axes.dates), _outlook(ground, scores_DN, result)
@@ -138,7 +138,7 @@ def _outlook(ground: Ground, scores_DN: np.ndarray, result: Result) -> Outlook:
     lake, config, market = ground.lake, ground.config, ground.market
     last, strategy = result.dates[-1], config.backtest.strategy
     if not isinstance(strategy, TopkDropout | TopkBuffer):
-        return Outlook(note=f"No orders: those of {strategy.kind} aren't written yet, only simulated.")
+        return Outlook(note=f"No orders here: kestrel signal writes those of {strategy.kind}.")
     number = {row["date"]: row["session"] for row in lake.read("calendar").iter_rows(named=True)}
     try:
         sessions = Sessions.of(lake.read("calendar"))

@@ -1,10 +1,7 @@
-"""Signal: from a session's close to the orders of the next, published whole or not at all."""
+"""Signal: from a session's close to the orders of the next, by the decisions that the backtest makes, from what that close knows."""
 
-import hashlib
-import json
-import os
-import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,137 +9,231 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtest.market import Market
+from backtest.futures.result import NeutralResult
+from backtest.futures.tickets import tickets
 from backtest.orders import next_orders
-from backtest.strategies import TopkBuffer, TopkDropout
+from backtest.strategies import Targets, TopkBuffer, TopkDropout
+from backtest.targets import evening_of
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
-from data.symbols import symbol
-from models.registry import load
-from models.walk import scores
+from data.panel import Floats, to_panel
+from models.dataset import Dataset
+from pipelines.choice import Choice, choose
 from pipelines.config import Config
+from pipelines.portfolio import Ground, Weighing, announced, hedged, ranked
+from pipelines.positions import Book, book_of
 from pipelines.prepare import dataset_of, digest
-from pipelines.runs import DONE, latest, read_json, write_json
-from pipelines.train import fits_of, home_of
+from pipelines.publication import MANIFEST, MEMORY, Content, folder_of, git_sha, publish, published
+from pipelines.runs import read_json
 
 LOOKBACK = 90  # sessions read before the signal's: what a model with a memory looks back on, and more than a suspended holding needs
-MANIFEST = "manifest.json"
 
 
-def signal(lake: Lake, config: Config, *, day: date | None = None, model: str | None = None, positions: Path | None = None) -> tuple[Path, bool]:
+@dataclass(frozen=True)
+class Signal:
+    """What a close says: scores, the orders of the session `trade_on`, the book that they start from, contracts where the book is hedged.
+
+    memory: what weighers must remember until the next evening.
+    """
+
+    day: date
+    trade_on: date
+    scores: pl.DataFrame
+    orders: pl.DataFrame
+    positions: pl.DataFrame
+    memory: dict[str, Any]
+    contracts: pl.DataFrame | None = None
+    transfer: float = 0.0  # CNY that the long book is told to raise for the margin account (+) or gets from it (-)
+
+    def contents(self) -> dict[str, Content]:
+        """The files that are published."""
+        found: dict[str, Content] = {"orders.csv": self.orders, "scores.csv": self.scores, "positions.csv": self.positions}
+        if self.contracts is not None:
+            found["futures.csv"] = self.contracts
+        return found | ({MEMORY: self.memory} if self.memory else {})
+
+
+def signal(
+    lake: Lake, config: Config, *, day: date | None = None, model: str | None = None, positions: Path | None = None, again: bool = False
+) -> tuple[Path, bool]:
     """Publish the orders for the session after `day`, by default the last one with factors.  (folder, whether it was written)
 
-    The model is the one that the latest training chose on its validation dates, fitted on dates before `day`.
-    Raises KestrelError for a date without data, for positions that can't be read, and for a strategy by weights.
+    The model is the one that the latest training chose on its validation dates, fitted on dates before `day`.  What is published stays
+    as it is, whatever the lake learns later, until another model, config or book is asked for, or it is asked for `again`.
+    Raises KestrelError for a date without data, and for positions that can't be read.
     """
-    strategy = config.backtest.strategy
-    if config.backtest.sleeves or not isinstance(strategy, TopkDropout | TopkBuffer):
-        found = "backtest.sleeves" if config.backtest.sleeves else f"backtest.strategy {strategy.kind}"
-        raise KestrelError(f"Orders of {found} aren't written yet, only simulated. Choose topk_buffer or topk_dropout for kestrel signal.")
     lake = lake.pin()
-    sessions = Sessions.of(lake.read("calendar"))
-    there = lake.scan("factors").select(pl.col("date").unique().sort()).collect()["date"].to_list()
-    day = day or there[-1]
+    day = day or sessions_with_factors(lake)[-1]
+    refuse_stranger(lake, day)
+    choice = choose(config, day, model=model)
+    book = book_of(positions, config.backtest.simulation.cash, lake, day)
+    memory = memory_before(Path(config.signals), day, book)
+    key = identity(config, day, choice, book, memory)
+    folder = folder_of(Path(config.signals), day)
+    if not again and is_published(folder, key):
+        return folder, False
+    found = signal_of(lake, config, choice, book, ground_of(lake, config, day), dataset_before(lake, config, day), memory)
+    publish(folder, found.contents(), manifest(lake, config, found, choice, book, key))
+    return folder, True
+
+
+def sessions_with_factors(lake: Lake) -> list[date]:
+    """The sessions of the factor table, in order."""
+    found: list[date] = lake.scan("factors").select(pl.col("date").unique().sort()).collect()["date"].to_list()
+    return found
+
+
+def refuse_stranger(lake: Lake, day: date) -> None:
+    """Raise KestrelError for a day without factors."""
+    there = sessions_with_factors(lake)
     if day not in there:
         raise KestrelError(
             f"{day} is not a session with factors: the lake has {there[0]} to {there[-1]}. Choose one of them, or bring the lake up to date."
         )
-    training = latest(Path(config.runs), "train")
-    chosen = model or read_json(training / DONE)["chosen"]
-    home = model_home(training, chosen, day)
-    held = read_positions(positions) if positions else {}
-    inputs = {"day": day, "fit": home.parent.name, "training": training.name, "held": held, "versions": lake.versions()}
-    identity = digest({**inputs, **config.model_dump(mode="json", include={"backtest", "rules", "universe", "factors"})})
-    folder = Path(config.signals) / day.isoformat()
-    if (folder / MANIFEST).is_file() and read_json(folder / MANIFEST)["identity"] == identity:
-        return folder, False
-    opinions, orders = decide(lake, config, strategy, day, home, held, sessions)
-    manifest = {"identity": identity, "session": day, "trade_on": sessions.next(day), "model": chosen, **inputs}
-    publish(folder, {"orders.csv": orders, "scores.csv": opinions}, manifest)
-    return folder, True
 
 
-def decide(
-    lake: Lake, config: Config, strategy: TopkDropout | TopkBuffer, day: date, home: Path, held: Mapping[str, float], sessions: Sessions
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(scores of `day`, orders for the session after it), from tables up to `day` alone."""
-    start = sessions.dates[max(sessions.dates.index(day) - LOOKBACK, 0)]
-    dataset = dataset_of(lake, config, start=start, end=day)
-    last = np.array([len(dataset.axes.dates) - 1])
-    score_SN = load(home).score(dataset, last)
-    rules, axes = config.exchange_rules(), dataset.axes
-    bars, calendar = lake.read("bars", start=start, end=day), lake.read("calendar")
-    dividends = _announced(lake, day)
-    number = {row["date"]: row["session"] for row in calendar.iter_rows(named=True)}
-    market = Market.of(bars, lake.read("securities"), dividends, axes, price_basis=lake.price_basis, first_session=number[axes.dates[0]], rules=rules)
-    shares = {name: int(count) for name, count in held.items() if name != "cash"}
+def identity(config: Config, day: date, choice: Choice, book: Book, memory: Mapping[str, Any]) -> str:
+    """A hash of all that was asked for.  What the lake knew is in the manifest: it doesn't change what is published."""
+    asked = {"day": day, "training": choice.training.name, "model": choice.model, "fits": choice.sums, **book.identity(), "memory": memory}
+    return digest({**asked, **config.model_dump(mode="json", include={"backtest", "rules", "universe", "factors"})})
+
+
+def is_published(folder: Path, key: str) -> bool:
+    """Whether the folder holds the signal of this identity."""
+    return (folder / MANIFEST).is_file() and bool(read_json(folder / MANIFEST)["identity"] == key)
+
+
+def memory_before(signals: Path, day: date, book: Book) -> dict[str, Any]:
+    """What the last signal before `day` left to remember, of the same kind of book; nothing where there is none."""
+    before = [when for when, made in published(signals).items() if when < day and made.get("account") == book.source]
+    file = folder_of(signals, before[-1]) / MEMORY if before else None
+    found: dict[str, Any] = read_json(file) if file and file.is_file() else {}
+    return found
+
+
+def ground_of(lake: Lake, config: Config, day: date, *, since: date | None = None) -> Ground:
+    """The market as the close of `day` knows it: from `since` or LOOKBACK sessions before on, for weighers from the beginning."""
+    if not ranked(config):
+        return Ground.of(lake, config, end=day)
+    return Ground.of(lake, config, start=min(since or day, _lookback(lake, day)), end=day)
+
+
+def dataset_before(lake: Lake, config: Config, day: date) -> Dataset:
+    """What models score `day` by."""
+    return dataset_of(lake, config, start=_lookback(lake, day), end=day)
+
+
+def _lookback(lake: Lake, day: date) -> date:
+    sessions = Sessions.of(lake.read("calendar"))
+    return sessions.dates[max(sessions.dates.index(day) - LOOKBACK, 0)]
+
+
+def signal_of(
+    lake: Lake, config: Config, choice: Choice, book: Book, ground: Ground, dataset: Dataset, memory: Mapping[str, Any] | None = None
+) -> Signal:
+    """The signal of the ground's last session; memory: what the evening before left, see `Weighing.memory`."""
+    market, settings = ground.market, config.backtest
+    day, sessions = market.axes.dates[-1], Sessions.of(lake.read("calendar"))
+    scores = choice.scores(dataset)
+    wish_N, strategy, left = _wish(scores, ground, book, memory or {})
     orders = next_orders(
-        score_SN[0].astype(np.float64),
-        shares,
-        held.get("cash", 0.0 if held else config.backtest.simulation.cash),
+        wish_N,
+        book.shares,
+        book.cash,
         market,
         session=sessions.next(day),
         strategy=strategy,
-        costs=config.backtest.costs,
-        session_number=number[sessions.next(day)] if shares else None,
-        dividends=dividends if lake.price_basis == "raw" else None,
-        buys=config.backtest.simulation.buys,
-        rules=rules,
+        costs=settings.costs,
+        session_number=market.first_session + len(market.axes.dates),
+        dividends=announced(lake, day) if lake.price_basis == "raw" else None,
+        leaving=leaving(lake, sessions.next(day)),
+        worth=1.0 if settings.simulation.delisted == "last_close" else 0.0,
+        buys=settings.simulation.buys,
+        rules=config.exchange_rules(),
     )
-    return scores(score_SN, axes, last, "").drop("model").sort("rank"), orders
+    hedge = _hedge(book, ground)
+    shown = scores if config.backtest.sleeves else scores.drop("model")
+    targets_N = wish_N if isinstance(strategy, Targets) else np.full(len(wish_N), np.nan)
+    return Signal(
+        day=day,
+        trade_on=sessions.next(day),
+        scores=shown,
+        orders=orders,
+        positions=_positions(book, ground, targets_N),
+        memory=left,
+        contracts=tickets(hedge, sessions.next(day), config.exchange_rules()) if hedge else None,
+        transfer=hedge.plan.transfer / 100 if hedge else 0.0,
+    )
 
 
-def _announced(lake: Lake, day: date) -> pl.DataFrame:
-    """Dividends that are public at the close of `day`."""
-    if not lake.has("dividends"):
-        return pl.DataFrame(schema={"symbol": pl.String, "ex_date": pl.Date})
-    return lake.read("dividends").filter(pl.min_horizontal("ex_date", "announced_on") <= day)
+def leaving(lake: Lake, session: date) -> list[str]:
+    """The stocks that are known to have left the exchange by a session."""
+    found: list[str] = lake.read("securities").filter(pl.col("delist_date") <= session)["symbol"].to_list()
+    return found
 
 
-def model_home(training: Path, model: str, day: date) -> Path:
-    """The saved model whose fold tests `day`, or the last fold's after the end; one that saw `day` in training is never used."""
-    folds = read_json(training / "folds.json")
-    started = [fold for fold in folds if date.fromisoformat(fold["test"][0]) <= day]
-    if not started:
-        raise KestrelError(f"Every model of {training.name} was fitted on dates after {day}: the first fold tests from {folds[0]['test'][0]}.")
-    entries = [entry for entry in fits_of(training) if (entry["fold"], entry["model"]) == (started[-1]["name"], model)]
-    if not entries:
-        raise KestrelError(f"{training.name} has no model '{model}'. It trained: {', '.join(sorted({one['model'] for one in fits_of(training)}))}.")
-    return home_of(training, min(entries, key=lambda entry: entry["seed"])) / "model"
+def manifest(lake: Lake, config: Config, found: Signal, choice: Choice, book: Book, key: str) -> dict[str, Any]:
+    """What a signal was made of: hashes of the models, versions of the tables, config, code."""
+    return {
+        "identity": key,
+        "session": found.day,
+        "trade_on": found.trade_on,
+        "account": book.source,
+        "model": choice.model,
+        "training": choice.training.name,
+        "fits": choice.sums,
+        "learnt_until": choice.seen,
+        "held": {**book.shares, "cash": book.cash},
+        "transfer": found.transfer,
+        "orders": found.orders.height,
+        "versions": lake.versions(),
+        "git": git_sha(),
+        "config": config.model_dump(mode="json"),
+    }
 
 
-def read_positions(path: Path) -> dict[str, float]:
-    """Positions of a CSV with symbol, shares; a row 'cash' gives CNY.  Raises KestrelError naming the row that can't be read."""
-    if not path.is_file():
-        raise KestrelError(f"There is no positions file {path}. It is a CSV with the columns symbol, shares and a row for cash.")
-    frame = pl.read_csv(path, infer_schema=False)
-    if not {"symbol", "shares"} <= set(frame.columns):
-        raise KestrelError(f"{path} has the columns {', '.join(frame.columns)}; it needs symbol and shares.")
-    held: dict[str, float] = {}
-    for number, (name, count) in enumerate(frame.select("symbol", "shares").iter_rows(), start=2):
-        try:
-            held["cash" if name == "cash" else symbol(name)] = float(count)
-        except (TypeError, ValueError, KestrelError):
-            raise KestrelError(f"{path} line {number}: '{name}', '{count}' is no holding. Write 600000.SH,1200 or cash,50000.") from None
-    return held
+def _wish(
+    scores: pl.DataFrame, ground: Ground, book: Book, memory: Mapping[str, Any]
+) -> tuple[Floats, TopkDropout | TopkBuffer | Targets, dict[str, Any]]:
+    """(scores or target weights [N], how orders are made of them, what is left to remember)."""
+    market, strategy = ground.market, ground.config.backtest.strategy
+    if ranked(ground.config):
+        assert isinstance(strategy, TopkDropout | TopkBuffer)
+        return to_panel(scores, "score", market.axes)[-1], strategy, {}
+    weighing = Weighing.of(scores, ground)
+    weighing.recall(memory)
+    place = {name: n for n, name in enumerate(market.axes.symbols)}
+    shares_N = np.zeros(len(place), dtype=np.int64)
+    for name, count in book.shares.items():
+        if name not in place:
+            raise KestrelError(f"{name} is held but has no bars in the lake. Mend the positions, or fetch it.")
+        shares_N[place[name]] = count
+    wanted_N = weighing.whole(evening_of(len(market.axes.dates) - 1, shares_N, round(book.cash * 100), market, owed=book.owed))
+    return np.full(len(place), np.nan) if wanted_N is None else wanted_N, weighing.targets, weighing.memory()
 
 
-def publish(folder: Path, tables: Mapping[str, pl.DataFrame], manifest: Mapping[str, Any]) -> None:
-    """Write the files beside, then move the folder into place; the manifest holds their hashes."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    sums = {}
-    for name, frame in tables.items():
-        content = frame.write_csv(float_precision=6).encode()
-        (beside / name).write_bytes(content)
-        sums[name] = hashlib.sha256(content).hexdigest()
-    write_json(beside / MANIFEST, json.loads(json.dumps({**manifest, "sha256": sums}, default=str)))
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(beside, folder)
-    shutil.rmtree(old, ignore_errors=True)
+def _hedge(book: Book, ground: Ground) -> NeutralResult | None:
+    """The account around the book that is short of futures; None where there is no hedge, or no session of the book yet."""
+    if ground.config.backtest.hedge is None:
+        return None
+    if book.source != "paper":
+        raise KestrelError(
+            "backtest.hedge needs to know the margin account, which only the paper account keeps. Set batch.book = 'paper', or no hedge."
+        )
+    return hedged(book.result, ground) if book.result else None
+
+
+def _positions(book: Book, ground: Ground, targets_N: Floats) -> pl.DataFrame:
+    """What is held, symbol by symbol, with the weights wanted where there are any; the row 'cash' is CNY.  `--positions` reads it back."""
+    market = ground.market
+    price = dict(zip(market.axes.symbols, market.last_DN[-1].tolist(), strict=True))
+    target = dict(zip(market.axes.symbols, targets_N.tolist(), strict=True))
+    names = [name for name in market.axes.symbols if book.shares.get(name) or target[name] > 0]
+    held = [int(book.shares.get(name, 0)) for name in names]
+    values = [count * price[name] if count else 0.0 for name, count in zip(names, held, strict=True)]
+    equity = book.cash + sum(values) - book.owed / 100
+    rows = [(name, float(count), price[name], value, value / equity, target[name]) for name, count, value in zip(names, held, values, strict=True)]
+    rows.append(("cash", book.cash, 1.0, book.cash, book.cash / equity, float("nan")))
+    columns = {"symbol": pl.String, **dict.fromkeys(("shares", "price", "value", "weight", "target"), pl.Float64)}
+    return pl.DataFrame(rows, schema=columns, orient="row").fill_nan(None)

@@ -226,7 +226,7 @@ def _conclude(training: Training, dataset: Dataset) -> None:
     for model in config.train.models:
         own = [fit for fit in training.fits if fit.model == model]
         seeds = [np.concatenate([scored(fit, dataset, fit.fold.test) for fit in own if fit.seed == seed]) for seed in seeds_of(model, config)]
-        together = _ensemble(seeds)
+        together = ensemble(seeds)
         frames.append(scores(together, dataset.axes, test, model))
         valid = float(np.mean([reached(fit, config.train.horizon) for fit in own]))
         for horizon in config.labels.horizons:
@@ -267,7 +267,7 @@ def seed_scores(folder: Path) -> pl.DataFrame | None:
     return pl.concat(frames).sort("model", "seed", "date", "symbol")
 
 
-def _ensemble(seeds: Sequence[Floats32]) -> Floats32:
+def ensemble(seeds: Sequence[Floats32]) -> Floats32:
     """The equal z-blend of one model's seeds; a single seed as it is."""
     if len(seeds) == 1:
         return seeds[0]

@@ -83,6 +83,8 @@ def neutralise(
         parts_D={name: books[name] for name in PARTS},
         beta_D=beta_D,
         ledger=tuple(account.trades),
+        plan=plan,
+        expiry=found.expiry,
         remarks=remarks(found, neutral, books, sellable_D is not None),
         long=long,
         settings=neutral,

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from backtest.futures.account import Trade
+from backtest.futures.orders import Plan
 from backtest.futures.settings import Neutral
 from backtest.metrics import SESSIONS, annual_return, annual_volatility, max_drawdown, sharpe
 from backtest.result import Result
@@ -50,6 +51,8 @@ class NeutralResult:
     ledger: tuple[Trade, ...]
     excluded_cents_D: Cents  # the basis's move on inferred rolls, which is in no part
     bound_cents_D: Cents  # how far what a rolled position really earned there may lie from what is booked
+    plan: Plan  # of the last evening, for the session after it
+    expiry: tuple[date | None, ...]  # of each contract
     remarks: tuple[str, ...]
     long: Result
     settings: Neutral

@@ -1,13 +1,12 @@
 """The commands of a desk's day: train, backtest, compare, report, signal, and the house around them."""
 
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.commands.shared import DAY, JSON, Context, command, config_option
+from pipelines.commands.shared import JSON, Context, command, config_option
 
 if TYPE_CHECKING:
     from backtest.report.labels import Lang
@@ -138,29 +137,6 @@ def report_(shared: Context, run: str, model: str | None, lang: "Lang", open_it:
     click.echo(str(page))
     if open_it:
         click.launch(str(page))
-
-
-@command(desk, "signal")
-@config_option
-@click.option("--date", "day", type=DAY, help="The session whose close is known; default the last one.")
-@click.option("--model", help="A model of the latest training; default the one chosen on validation dates.")
-@click.option("--positions", type=click.Path(path_type=Path), help="CSV with symbol, shares and a row for cash; default an empty book.")
-@JSON
-def signal_(shared: Context, file: Path | None, day: datetime | None, model: str | None, positions: Path | None, as_json: bool) -> None:
-    """Write the orders of the next session from the last close.
-
-    \b
-    Example:  kestrel signal --date 2020-08-21 --positions positions.csv
-    """
-    from pipelines.present import show_signal
-    from pipelines.signal import signal
-    from pipelines.trade import trained_config
-
-    config = shared.config(file)
-    if file is None and shared.file is None:
-        config = trained_config(config, shared.sets)
-    folder, written = signal(shared.lake(config), config, day=day.date() if day else None, model=model, positions=positions)
-    show_signal(folder, written=written, as_json=as_json)
 
 
 def traded(shared: Context, file: Path | None, scores_path: Path | None) -> "tuple[Config, Source]":

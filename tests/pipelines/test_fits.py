@@ -15,11 +15,11 @@ from data.lake import open_lake
 from factors.panel import axes_of
 from pipelines import fits
 from pipelines.build import build_factors
+from pipelines.choice import model_home
 from pipelines.cli import main
 from pipelines.config import Config, parse
 from pipelines.fits import plan
 from pipelines.runs import DONE, read_json
-from pipelines.signal import model_home
 from pipelines.train import fits_of, ground_of, home_of, train, train_all
 
 Changed = Callable[..., Config]

@@ -151,7 +151,7 @@ def test_a_sweep_prints_its_best_rows_and_how_much_is_luck(run: Run, here: Path)
         ({"backtest.hedge": "{}", "backtest.simulation.deal": "vwap"}, ("config",), "futures trade at the open and stocks at the vwap"),
         ({"backtest.sleeves": "[{name='x'}, {name='x'}]"}, ("config",), "each needs a name of its own"),
         ({"backtest.sleeves": "[{name='x', model='c'}]"}, ("backtest", "--scores", "two.parquet"), "'c', which has no scores here. There are: a, b"),
-        ({"backtest.strategy": "{kind='enhancement'}"}, ("signal", "-c", "own.toml"), "Orders of backtest.strategy enhancement aren't written yet"),
+        ({"backtest.hedge": "{}", "batch.book": "empty"}, ("signal", "-c", "own.toml", "--date", "2026-07-30"), "There is no finished train run"),
         ({"backtest.strategy": "{kind='index'}"}, ("sweep", "--scores", "one.parquet"), "index, can't be swept"),
     ],
 )

@@ -10,7 +10,9 @@ import pytest
 from data.errors import KestrelError
 from data.lake import open_lake
 from pipelines.config import Config
-from pipelines.signal import publish, read_positions, signal
+from pipelines.positions import read_positions
+from pipelines.publication import publish
+from pipelines.signal import signal
 from pipelines.train import train
 
 ConfigIn = Callable[[Path], Config]
@@ -70,7 +72,7 @@ def test_a_folder_is_published_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("pipelines.signal.write_json", full_disk)
+    monkeypatch.setattr("pipelines.publication.write_json", full_disk)
     with pytest.raises(OSError, match="No space"):
         publish(tmp_path / "2024-01-02", tables, {"identity": "second"})
     assert json.loads((tmp_path / "2024-01-02" / "manifest.json").read_text())["identity"] == "first"
