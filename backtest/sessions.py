@@ -220,8 +220,8 @@ def follow(
     """Run one session whose orders were written the evening before, by anybody; return the rows used.  The ledger must have room for it."""
     book.locked_N[:] = 0
     used = pay_rights(tape, book, queues, law, s, ledger, used)
-    used = pay_delisted(tape, book, queues, law, s, rulings.delisted_worth, ledger, used)
+    used = pay_delisted(tape, book, np.flatnonzero(book.shares_N), queues, law, s, rulings.delisted_worth, ledger, used)
     used = sell_all(tape, rates, book, queues, law, plan, s, ledger, used)
     used = buy_all(tape, rates, rulings.queueing, book, queues, plan, tape.reference_DN[s], s, ledger, used)
-    close(tape, book, queues, law, record, s, ledger)
+    close(tape, book, np.flatnonzero(book.shares_N), queues, law, record, s, ledger)
     return used
