@@ -22,7 +22,7 @@ demo: $(VENV)/.base  ## simulate a market and run everything on it
 	$(BIN)/kestrel demo
 
 test: lint  ## what CI runs
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow and not gpu and not live and not realweights"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu and not live and not realweights"
 
 test-all: lint  ## the slow proofs too
 	$(BIN)/python -m pytest -q -m "not live and not realweights"

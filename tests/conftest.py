@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 from data.ingest import import_folder
 from data.lake import Lake, open_lake
@@ -14,11 +16,15 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Scheduling(LoadFileScheduling):
     """Of two workers one takes a file whole, and all of tests/backtest, so that what numba compiles for accounts is compiled once."""
-    for item in items:
-        file = item.path.relative_to(ROOT / "tests")
-        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] == "backtest" else str(file)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/backtest" if nodeid.startswith("tests/backtest/") else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
