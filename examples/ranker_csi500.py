@@ -83,12 +83,14 @@ def main() -> None:
     options.add_argument("--lake", type=Path, help="a lake that holds the pack and its factors")
     options.add_argument("--set", dest="sets", action="append", default=[], help="a setting, as kestrel's own --set")
     options.add_argument("--doc", type=Path, default=DOC)
+    options.add_argument("--without-ablations", action="store_true")
     chosen = options.parse_args()
     began = time.monotonic()
     base = read_config(chosen.config, sets=[f"runs={WORK}", *chosen.sets], lake=str(chosen.lake or prepared(chosen.config)))
     lake = open_lake(base.lake)
     configs = {"walk": base, "split": changed(base, SPLIT)}
-    configs |= {name: ablated(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
+    if not chosen.without_ablations:
+        configs |= {name: ablated(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
     found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
@@ -171,6 +173,8 @@ def ablations(configs: Mapping[str, Config], folders: Mapping[str, Path]) -> lis
     rows = []
     whole = pl.read_parquet(folders["split"] / "daily.parquet").filter(pl.col("model") == "ranker")
     for name, (model, _, _) in ABLATIONS.items():
+        if name not in configs:
+            continue
         own = pl.read_parquet(folders[name] / "daily.parquet").with_columns(pl.lit(name).alias("model"))
         gaps = {row["horizon"]: row for row in against(pl.concat([whole, own]), ["ranker"])}
         for horizon in configs[name].labels.horizons:
@@ -222,7 +226,7 @@ def document(found: Mapping[str, Any], config: Config) -> str:
     ]
     for name, title in (
         ("split", "Qlib's split: tested 2017-01 … 2020-07"),
-        ("walk", "Walk-forward, refits every two years: tested 2015-01 … 2020-07"),
+        ("walk", f"Walk-forward, refits every two years: tested {config.walk.first:%Y-%m} … 2020-07"),
     ):
         parts += [f"### {title}", *judged(found[name], config)]
     parts += ["### The bar", bar(found, main)]
@@ -231,7 +235,7 @@ def document(found: Mapping[str, Any], config: Config) -> str:
         {"changed": row["model"], "horizon": row["horizon"], **spread(row, IC), "RankIC less the whole ranker's": gap}
         for row, gap in zip(found["ablations"], gaps, strict=True)
     ]
-    parts += ["### Ablations, on Qlib's split", table(rows)]
+    parts += ["### Ablations, on Qlib's split", table(rows)] if rows else []
     load_E = found["experts"]["load"]
     loads = ", ".join(f"{share:.1%}" for share in load_E)
     parts += [
