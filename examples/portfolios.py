@@ -111,7 +111,7 @@ class Bench:
     def row(self, title: str, changes: Mapping[str, Any], model: str, span: tuple[date, date]) -> Row:
         """One account, read where it is done."""
         config = parse(self.base.model_dump() | {"backtest": {**changes, "start": span[0], "end": span[1]}}, title)
-        key = {"training": self.training.name, "model": model, "versions": versions(self.lake, config), **config.model_dump(mode="json")}
+        key = {"training": self.training.name, "scores": model, "versions": versions(self.lake, config), **config.model_dump(mode="json")}
         kept = WORK / f"account-{digest(key)}" / DONE
         if not kept.is_file():
             write_json(kept, self.traded(config, model))

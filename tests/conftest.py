@@ -23,6 +23,7 @@ class Scheduling(LoadFileScheduling):
         return "tests/backtest" if nodeid.startswith("tests/backtest/") else str(super()._split_scope(nodeid))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 

@@ -15,7 +15,7 @@ from models.model import Model
 from models.registry import KINDS, create, load
 from models.walk import judged, run
 
-KIND_NAMES = tuple(KINDS)
+KIND_NAMES = tuple(name for name in KINDS if name != "default")  # which is a blend by another name
 Small = dict[str, BaseModel]
 
 
