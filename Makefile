@@ -43,7 +43,7 @@ results: $(VENV)/.base  ## Qlib's CSI 500 table on the research pack, into docs/
 results-ranker: $(VENV)/.base  ## the ranker against all it has to beat, into docs/ranker.md; goes on where it stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -P examples/ranker_csi500.py
 
-results-known: $(VENV)/.base  ## what models recover of planted alpha, into docs/ranker.md; a quarter of an hour on two cores
+results-known: $(VENV)/.base  ## what models recover of planted alpha, into docs/ranker.md; two thirds of an hour on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -P examples/ranker_known.py
 
 TRAINING ?= $(lastword $(sort $(wildcard results/ranker/train-*)))
