@@ -77,12 +77,12 @@ def random_market(seed: int, sessions: int = 30, stocks: int = 12, first: date =
     days = weekdays(first, sessions)
     close, open_, before = (np.empty((sessions, stocks)) for _ in range(3))
     trading = rng.random((sessions, stocks)) > 0.1
-    last = np.round(rng.uniform(2, 60, stocks), 2)
+    last = np.round(rng.uniform(5, 60, stocks), 2)
     rights = []
     for d in range(sessions):
         ex = last.copy()
         for n in np.flatnonzero((rng.random(stocks) < 0.04) & trading[d] & (d > 0)):
-            cash, bonus = float(np.round(rng.uniform(0, 0.5), 3)), float(rng.choice([0.0, 0.1, 0.35, 1.0]))
+            cash, bonus = float(np.round(min(rng.uniform(0, 0.5), last[n] / 2), 3)), float(rng.choice([0.0, 0.1, 0.35, 1.0]))  # no more than it has
             rights.append({"symbol": symbols[n], "ex_date": days[d], "cash": cash, "bonus": bonus, "transfer": 0.0})
             ex[n] = max(0.05, np.floor((last[n] - cash) / (1 + bonus) * 100 + 0.5 + 1e-6) / 100)
         before[d] = ex
