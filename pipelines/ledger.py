@@ -1,23 +1,20 @@
 """The ledger of evaluations: dates that were looked at are no fresh evidence, so every look is counted."""
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+
+from pipelines.sqlite import created, opened
+
+SCHEMA = ("CREATE TABLE IF NOT EXISTS evaluations (kind TEXT, idea TEXT, first TEXT, last TEXT, at TEXT, PRIMARY KEY (kind, idea, first, last))",)
 
 
 class Ledger:
     """SQLite beside the runs.  An evaluation is one idea (a model or factor under one config and data) judged on some dates."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        with self._open() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS evaluations (kind TEXT, idea TEXT, first TEXT, last TEXT, at TEXT, PRIMARY KEY (kind, idea, first, last))"
-            )
+        self.path = created(path, SCHEMA)
+        with opened(path) as connection:
             # Ledgers of before p-values were kept lack the column.
             if "p" not in [column[1] for column in connection.execute("PRAGMA table_info(evaluations)")]:
                 connection.execute("ALTER TABLE evaluations ADD COLUMN p REAL")
@@ -31,7 +28,7 @@ class Ledger:
         found = [None if value != value else value for value in p or [float("nan")] * len(ideas)]
         rows = [(kind, idea, first.isoformat(), last.isoformat(), now, value) for idea, value in zip(ideas, found, strict=True)]
         keep = "ON CONFLICT DO UPDATE SET p = coalesce(excluded.p, p)"
-        with self._open() as connection:
+        with opened(self.path) as connection:
             connection.executemany(f"INSERT INTO evaluations (kind, idea, first, last, at, p) VALUES (?, ?, ?, ?, ?, ?) {keep}", rows)
         return self.count(first, last)
 
@@ -41,19 +38,10 @@ class Ledger:
         An idea that was judged on several such spans has the largest of its p's: what it showed where it was weakest.
         """
         query = "SELECT kind, idea, max(p) FROM evaluations WHERE first <= ? AND last >= ? GROUP BY kind, idea ORDER BY min(rowid)"
-        with self._open() as connection:
+        with opened(self.path) as connection:
             rows = connection.execute(query, (last.isoformat(), first.isoformat())).fetchall()
         return {(kind, idea): float("nan") if p is None else float(p) for kind, idea, p in rows}
 
     def count(self, first: date, last: date) -> int:
         """Distinct ideas judged so far on dates that overlap first..last."""
         return len(self.tries(first, last))
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=30)
-        try:
-            with connection:
-                yield connection
-        finally:
-            connection.close()
