@@ -46,8 +46,7 @@ def neutralise(
     """
     neutral, rules = neutral or Neutral(), rules or exchange_rules()
     known = np.array(calendar if calendar is not None else long.dates, dtype="datetime64[D]")
-    if sellable_D is not None and sellable_D.shape != (len(long.dates),):
-        raise KestrelError(f"sellable_D has the shape {sellable_D.shape}, the account {len(long.dates)} sessions. Give one value a session.")
+    bound_D = _sellable(sellable_D, long)
     found = curve(futures_bars, index_bars, long.dates, known, neutral, rules)
     held_D, beta_D = invested(long), betas(long, found.index_D / found.index_before_D, neutral.window)
     account = Account(found, terms(neutral, long.dates, rules), round(long.capital * (1 - neutral.stocks) / neutral.stocks))
@@ -63,14 +62,12 @@ def neutralise(
         settled = account.settle(d, before, night)
         grown = _grown(row["stocks"], long, d)
         split = _parts(row["stocks"], grown, settled, found, hedged_D, d)
-        margin, sellable = account.margin(d), 1.0 if sellable_D is None else float(sellable_D[d])
-        row = {"margin": margin, **_moved(account, row["stocks"] + grown, margin, plan.transfer, sellable, neutral)}
+        margin = account.margin(d)
+        row = {"margin": margin, **_moved(account, row["stocks"] + grown, margin, plan.transfer, float(bound_D[d]), neutral)}
         split["fees"] -= row.pop("cost")
         row["call"] = max(0, row["margin"] - account.cash - row["arriving"])
         plan = planned(account, d, row["stocks"], row["arriving"], float(hedged_D[d]), neutral)
-        point = -sum(before) * account.terms.multiplier * 100  # what a point of the futures costs the short
-        row |= {"cash": account.cash, "asked": max(plan.transfer, 0), "exposed": -sum(account.position_C) * account.worth.index_D[d]}
-        row |= {"excluded": round(-point * found.rolls.jump_D[d]), "bound": round(point * found.rolls.bound_D[d])}
+        row |= {"cash": account.cash, "asked": max(plan.transfer, 0), **_exposure(account, found, before, d)}
         for name, value in (row | split).items():
             books[name][d] = value
         position_DC[d] = account.position_C
@@ -89,6 +86,22 @@ def neutralise(
         long=long,
         settings=neutral,
     )
+
+
+def _sellable(sellable_D: Floats | None, long: Result) -> Floats:
+    """The part of the long book that each session can sell, all of it where nobody says; raises KestrelError for another length."""
+    if sellable_D is None:
+        return np.ones(len(long.dates))
+    if sellable_D.shape != (len(long.dates),):
+        raise KestrelError(f"sellable_D has the shape {sellable_D.shape}, the account {len(long.dates)} sessions. Give one value a session.")
+    return sellable_D
+
+
+def _exposure(account: Account, found: Curve, before: Sequence[int], d: int) -> dict[str, int]:
+    """Cents of the index that the contracts are short at the close, and of what inferred rolls leave out and may lie off."""
+    point = -sum(before) * account.terms.multiplier * 100  # what a point of the futures costs the short
+    exposed = -sum(account.position_C) * account.worth.index_D[d]
+    return {"exposed": exposed, "excluded": round(-point * found.rolls.jump_D[d]), "bound": round(point * found.rolls.bound_D[d])}
 
 
 def _grown(stocks: int, long: Result, d: int) -> int:
