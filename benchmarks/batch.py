@@ -1,4 +1,4 @@
-"""The evening's batch on simulated markets of several sizes: CPU seconds by step, and the most memory that the process held.
+"""The evening's batch on simulated markets of several sizes: seconds by step on an idle machine, and the most memory that the process held.
 
 python -P benchmarks/batch.py --stocks 100 200
 """
@@ -9,12 +9,10 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from data.lake import Lake
-from pipelines.batch.day import Asked, Evening, run_batch
+from pipelines.batch.day import Asked, run_batch
 from pipelines.build import build_factors
 from pipelines.config import parse
 from pipelines.simulate import settings_of, simulated
@@ -24,7 +22,7 @@ YEARS = 4
 
 
 def measured(stocks: int, folder: Path) -> dict[str, float]:
-    """CPU seconds of each step of the second evening (the first one compiles), and the process's peak memory in GB."""
+    """Seconds of each step of the second evening (the first one compiles), and the process's peak memory in GB."""
     raw = {name: str(folder / name) for name in ("lake", "runs", "signals")}
     walk = {"train_years": 1, "valid_years": 1, "refit_months": 24, "every": 10}
     config = parse({**raw, "walk": walk, "train": {"models": ["ridge", "lightgbm_rank"]}, "batch": {"book": "paper"}}, "the benchmark's config")
@@ -34,22 +32,11 @@ def measured(stocks: int, folder: Path) -> dict[str, float]:
         build_factors(lake, config)
         train(lake, config)
         return {}
-    spent: dict[str, float] = {}
-    timed = Evening.step
-
-    @contextmanager
-    def step(self: Evening, name: str):
-        began = time.process_time()
-        with timed(self, name):
-            yield
-        spent[name] = time.process_time() - began
-
-    Evening.step = step  # type: ignore[method-assign]
     days = lake.read("bars", columns=["date"])["date"].unique().sort().to_list()[-4:-2]
     for day in days:
         (outcome,) = run_batch(config, Asked(day=day))
         assert outcome.outcome == "published", outcome.reason
-    return {**spent, "all": sum(spent.values()), "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+    return {**outcome.seconds, "all": sum(outcome.seconds.values()), "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
 def main() -> None:
@@ -63,7 +50,7 @@ def main() -> None:
         return
     for stocks in asked.stocks:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, __file__, "--stocks", str(stocks), "--in", folder]
+            command = [sys.executable, "-P", __file__, "--stocks", str(stocks), "--in", folder]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         print(f"{stocks} stocks: " + ", ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
