@@ -1,59 +1,124 @@
-"""The evening's batch on simulated markets of several sizes: seconds by step on an idle machine, and the most memory that the process held.
+"""The evening's batch of a whole desk on simulated markets of several sizes: seconds by step, and the most memory that the process held.
 
-python -P benchmarks/batch.py --stocks 100 200
+Scores of news by a student, Alpha158 and the library, LightGBM and the ranker blended (the default model), an enhancement of 000905 chosen among
+all stocks, drift, publication.  The market is made, the student distilled and the models fitted in a process of its own before; then two
+evenings are published in a fresh one, of which the second is told.  Run on an idle machine:
+
+python -P benchmarks/batch.py --stocks 500 5000        (about twelve minutes, 14 GB for the market of 5,000)
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import polars as pl
+
+from data.calendar import Sessions
+from data.ingest import write_tables
 from data.lake import Lake
+from data.publication import ZONE
+from data.simulator import SimulationSettings, simulate
 from pipelines.batch.day import Asked, run_batch
 from pipelines.build import build_factors
-from pipelines.config import parse
-from pipelines.simulate import settings_of, simulated
+from pipelines.config import Config, parse
+from pipelines.distil import distil_lake
+from pipelines.sentiment import scorer_of
 from pipelines.train import train
 
-YEARS = 4
+YEARS, NEWS, TAUGHT = 3, 20_000, 60  # news of an evening; days of news that the student learns from
+RESULTS = Path(__file__).parent / "results"
 
 
-def measured(stocks: int, folder: Path) -> dict[str, float]:
-    """Seconds of each step of the second evening (the first one compiles), and the process's peak memory in GB."""
-    raw = {name: str(folder / name) for name in ("lake", "runs", "signals")}
-    walk = {"train_years": 1, "valid_years": 1, "refit_months": 24, "every": 10}
-    config = parse({**raw, "walk": walk, "train": {"models": ["ridge", "lightgbm_rank"]}, "batch": {"book": "paper"}}, "the benchmark's config")
+def config_of(folder: Path) -> Config:
+    """A desk that scores all stocks and enhances the index."""
+    homes = {name: str(folder / name) for name in ("lake", "runs", "signals")}
+    fast = {"epochs": 1, "batch": 1, "threads": 2}
+    return parse(
+        {
+            **homes,
+            "universe": {"members": "all"},
+            "factors": {"sets": ["library", "alpha158"]},
+            "walk": {"train_years": 1, "valid_years": 1, "refit_months": "never", "every": 20},
+            "train": {"models": ["default"]},
+            "model": {"ranker": fast, "lightgbm_rank": {"threads": 2}},
+            "sentiment": {"scorer": "student", "student": str(folder / "student")},
+            "backtest": {"strategy": {"kind": "enhancement", "every": 1}},
+            "batch": {"book": "paper", "score_news": True},
+        },
+        "the benchmark's config",
+    )
+
+
+def prepare(stocks: int, folder: Path) -> None:
+    """A market whose last four sessions have the news of a whole market each, a student, factors and fitted models."""
+    config = config_of(folder)
+    wire = min(0.03 * 5000 / stocks, 1.0)  # as many titles to draw from on a small market
+    made = simulate(SimulationSettings(stocks=stocks, members=min(500, int(stocks * 0.6)), years=YEARS, seed=1, news=wire)).tables
+    days = made["bars"]["date"].unique().sort().to_list()
+    tables = dict(made) | {"news": pl.concat([made["news"], *(evening(made["news"], day, place) for place, day in enumerate(days[-4:]))])}
     lake = Lake(config.lake)
-    if not (folder / "runs").is_dir():  # in a process of its own, so that its memory isn't the evening's
-        simulated(lake, settings_of(stocks=stocks, years=YEARS, seed=1, alpha="all"))
-        build_factors(lake, config)
-        train(lake, config)
-        return {}
-    days = lake.read("bars", columns=["date"])["date"].unique().sort().to_list()[-4:-2]
-    for day in days:
+    write_tables(lake, tables, "raw", {})
+    distil_lake(lake, ["simulated"], days[0] + timedelta(days=TAUGHT), folder / "student", kind="linear", seed=0)
+    write_tables(lake, {"news_scores": made["news_scores"].with_columns(pl.lit(scorer_of(config.sentiment).name).alias("scorer"))}, "raw", {})
+    build_factors(lake, config)
+    train(lake, config)
+
+
+def evening(news: pl.DataFrame, day: date, place: int) -> pl.DataFrame:
+    """NEWS pieces with titles of other days, published between noon and three on a day."""
+    drawn = news.filter(pl.col("published_at").dt.date() != day).sample(NEWS, seed=place, with_replacement=True)
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(ZONE))
+    published = pl.lit(noon) + pl.duration(milliseconds=540 * pl.int_range(pl.len()))
+    return drawn.with_columns(
+        pl.format("evening-{}-{}", pl.lit(day.isoformat()), pl.int_range(pl.len())).alias("id"),
+        published.cast(news.schema["published_at"]).alias("published_at"),
+        pl.lit(None, dtype=news.schema["first_seen"]).alias("first_seen"),
+    )
+
+
+def measured(folder: Path) -> dict[str, float]:
+    """Seconds of each step of the second evening (the first one compiles), and the process's peak memory in GB."""
+    config = config_of(folder)
+    known = Lake(config.lake).read("bars", columns=["date"])["date"].max()
+    dates = Sessions.of(Lake(config.lake).read("calendar")).dates
+    at = dates.index(known)
+    for day in dates[at - 3 : at - 1]:
         (outcome,) = run_batch(config, Asked(day=day))
         assert outcome.outcome == "published", outcome.reason
     return {**outcome.seconds, "all": sum(outcome.seconds.values()), "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
 def main() -> None:
-    """Print a row a size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print a row a size, and keep them in benchmarks/results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stocks", type=int, nargs="+", default=[500, 5000])
+    parser.add_argument("--part", choices=("prepare", "measure"), help="one of the two processes, in the folder of --in")
     parser.add_argument("--in", dest="folder", type=Path)
     asked = parser.parse_args()
-    if asked.folder:
-        print(json.dumps(measured(asked.stocks[0], asked.folder)))
+    if asked.part == "prepare":
+        prepare(asked.stocks[0], asked.folder)
         return
+    if asked.part == "measure":
+        print(json.dumps(measured(asked.folder)))
+        return
+    rows = []
     for stocks in asked.stocks:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-P", __file__, "--stocks", str(stocks), "--in", folder]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        print(f"{stocks} stocks: " + ", ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
+            command = [sys.executable, "-P", __file__, "--in", folder, "--stocks", str(stocks), "--part"]
+            subprocess.run([*command, "prepare"], check=True, stdout=subprocess.DEVNULL)
+            load = os.getloadavg()[0]
+            told = subprocess.run([*command, "measure"], check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        rows.append({"stocks": stocks, "load": load, **json.loads(told)})
+        print(", ".join(f"{name} {value:.2f}" for name, value in rows[-1].items()), flush=True)
+    file = RESULTS / f"batch-{date.today().isoformat()}.json"
+    file.write_text(json.dumps({"news": NEWS, "years": YEARS, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

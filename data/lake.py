@@ -5,7 +5,7 @@ AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL), and two writers are kept a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ KEPT = {"delta.logRetentionDuration": "interval 36500 days", "delta.enableExpire
 # Rows lie in the order of their keys, so the statistics of small row groups let a read of some sessions skip all others.
 LAYOUT = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=1 << 17)
 ATTEMPTS = 10  # of a replacement that others' commits overtake
+FILES = 32  # of a table, from which on they are joined
 
 
 class Lake:
@@ -156,7 +157,18 @@ class Lake:
             except Conflict:
                 if attempt == ATTEMPTS:
                     raise
+        self._join_files(name)
         return self.version(name)
+
+    def _join_files(self, name: str) -> None:
+        """Make few files of many, once opening them takes longer than reading: a commit that leaves every row as it is.
+
+        Where others write meanwhile it is left to the next who does.
+        """
+        table = self.open(name)
+        if len(table.file_uris()) > FILES:
+            with suppress(Conflict), writing(name, self.uri):
+                table.optimize.compact(writer_properties=LAYOUT)
 
     def restore(self, name: str, version: int) -> int:
         """Make an earlier version the newest again, in a commit of its own; returns its version."""

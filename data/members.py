@@ -1,5 +1,7 @@
 """Index members and industries of each session, as panels."""
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,15 +18,16 @@ def members_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[NDArra
 def weights_panel(members: pl.DataFrame, axes: Axes, index: str) -> tuple[Floats, NDArray[np.bool_]]:
     """(weight [D, N], known [D]) in force, NaN for stocks outside the index; a member without a weight has an equal one."""
     ours = members.filter(pl.col("index") == index).sort("date", "symbol")
-    weights = np.full(axes.shape, np.nan)
-    known = np.zeros(len(axes.dates), dtype=bool)
+    weights, known = np.full(axes.shape, np.nan), np.zeros(len(axes.dates), dtype=bool)
     place = {symbol: column for column, symbol in enumerate(axes.symbols)}
-    groups = ours.partition_by("date", maintain_order=True)
-    starts = [axes.index(group["date"][0]) for group in groups]
-    for group, start, stop in zip(groups, starts, [*starts[1:], len(axes.dates)][: len(starts)], strict=True):
-        columns = [place[symbol] for symbol in group["symbol"] if symbol in place]
-        found = group.filter(pl.col("symbol").is_in(list(place)))["weight"].fill_null(1 / group.height).to_numpy()
-        weights[start:stop, columns] = found
+    column_R = ours["symbol"].replace_strict(place, default=-1, return_dtype=pl.Int64).to_numpy()
+    weight_R = ours.select(pl.col("weight").fill_null(1 / pl.len().over("date"))).to_series().to_numpy()
+    lists = ours.group_by("date", maintain_order=True).len()
+    edges = [0, *lists["len"].cum_sum()]
+    starts = [*map(axes.index, lists["date"]), len(axes.dates)]
+    for (first, last), (start, stop) in zip(pairwise(edges), pairwise(starts), strict=True):
+        there = column_R[first:last] >= 0
+        weights[start:stop, column_R[first:last][there]] = weight_R[first:last][there]
         known[start:stop] = True
     return weights, known
 

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -95,6 +95,20 @@ def test_replacing_in_a_lake_without_the_table_writes_it(tmp_path: Path, tables:
     lake = Lake(tmp_path)
     lake.replace("bars", tables["bars"], FIRST, SECOND)
     assert lake.read("bars")["date"].unique().sort().to_list() == tables["bars"]["date"].unique().sort().to_list()
+
+
+def test_sessions_added_one_by_one_lie_in_few_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.lake.FILES", 4)
+    bars = lake.read("bars")
+    last = bars.filter(pl.col("date") == pl.col("date").max())
+    added = [last.with_columns(pl.col("date") + timedelta(days=step)) for step in range(1, 15)]
+    versions = [lake.replace("bars", one, one["date"][0], one["date"][0]) for one in added]
+    files = [len(lake.open("bars", version).file_uris()) for version in range(versions[0], versions[-1] + 1)]
+    assert max(files) == 5
+    assert files[-1] <= 4
+    assert lake.read("bars").equals(pl.concat([bars, *added]))
+    for count, version in enumerate(versions, 1):
+        assert Lake(lake.uri, versions={"bars": version}).read("bars").equals(pl.concat([bars, *added[:count]]))
 
 
 def test_pinned_versions_read_the_past_and_unpinned_ones_the_present(lake: Lake, tables: Tables) -> None:

@@ -1,4 +1,7 @@
-"""What the processes of test_siege.py run: an evening's batch, its vendor, and the faults that are planted in them."""
+"""What the processes of test_siege.py run: an evening's batch, its vendor, and the faults that are planted in them.
+
+The fork server imports this once, and with it most of what an evening imports and sets up, so that a forked evening costs its own work.
+"""
 
 import os
 import resource
@@ -8,6 +11,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import lightgbm  # noqa: F401
+import numba
 import polars as pl
 
 from data.lake import Lake
@@ -17,6 +22,14 @@ from pipelines.config import Config
 
 DAILY = ("bars", "caps", "index_bars", "futures_bars")  # what a session adds
 FAULTS = ("vendor down", "half loaded", "yesterday again", "bad model", "full disk", "killed")
+
+
+@numba.njit
+def _compiled(number: int) -> int:
+    return number
+
+
+_compiled(1)  # what numba sets up before its first function
 
 
 def evening(config: Config, day: date, vendor: Path, fault: str | None = None, after: float = 0.0) -> None:

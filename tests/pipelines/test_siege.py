@@ -117,6 +117,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, office_in: OfficeIn) -> Path
 @pytest.fixture
 def town(built: Path, tmp_path: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch) -> Town:
     monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))  # the fork server knows no other way to what it preloads
     return Town(built, tmp_path, office_in)
 
 
