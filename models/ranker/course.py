@@ -26,7 +26,7 @@ class Epoch:
     rank_ic: float  # of the averaged weights on the validation sessions
     violation: float
     load: tuple[float, ...]
-    weights: tuple[float, ...]  # of the heads in the score
+    weights: tuple[float, ...]  # of the voters in the score
 
 
 def epoch_of(record: Mapping[str, Any]) -> Epoch:

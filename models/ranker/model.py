@@ -1,6 +1,6 @@
 """The ranker behind the protocol of every model: fit, score, save, load.  torch is imported by what needs it.
 
-Dims: S sessions, N stocks, H horizons.
+Dims: S sessions, N stocks, O opinions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +38,13 @@ STYLES = ("log_float_cap", "volatility_20", "turnover_20", "momentum_12_1", "boo
 
 
 class Ranker:
-    """A Transformer with a market gate and experts; its score is a z-blend of its heads, weighed on the validation sessions."""
+    """A Transformer with a market gate and experts; its score is a z-blend of its heads and a linear opinion, weighed on the validation sessions."""
 
     def __init__(self, settings: RankerSettings | None = None) -> None:
         """An unfitted ranker."""
         self.settings = settings or RankerSettings()
         self.horizons: tuple[int, ...] = ()
-        self.weights: dict[str, float] = {}  # of each head in the score, by horizon
+        self.weights: dict[str, float] = {}  # of each voter in the score: heads by their horizon, and the straight way
         self.epochs: list[Epoch] = []  # how the training went
         self.averaged: tuple[int, ...] = ()  # positions of those whose mean the weights are
         self.inducing = 0  # points that stocks see each other through
@@ -116,22 +116,22 @@ class Ranker:
                 rankers[course.seed]._take(conclude(course, lessons, settings), course.epochs)
 
     def score(self, dataset: Dataset, sessions: Sessions) -> Floats32:
-        """The z-blend of the heads, session by session."""
-        score_SNH = self.head_scores(dataset, sessions)
-        return z_blend({str(horizon): score_SNH[..., place] for place, horizon in enumerate(self.horizons)}, self.weights)
+        """The z-blend of the heads and the straight way, session by session."""
+        return z_blend(self.opinions(dataset, sessions), self.weights)
 
-    def head_scores(self, dataset: Dataset, sessions: Sessions) -> Floats32:
-        """score_SNH of each head; NaN for stocks that aren't present."""
+    def opinions(self, dataset: Dataset, sessions: Sessions) -> dict[str, Floats32]:
+        """score_SN by voter: a head by its horizon, and the straight way; NaN for stocks that aren't present."""
         from models.ranker.training import infer, torch_state
 
-        stocks = dataset.axes.shape[1]
-        parts = [np.empty((0, stocks, len(self.horizons)), dtype=np.float32)]
+        stocks, voters = dataset.axes.shape[1], self.network.voters(self.horizons)
+        parts = [np.empty((0, stocks, len(voters)), dtype=np.float32)]
         with torch_state(self.settings.threads, 0):
             for at in range(0, len(sessions), SCORED_AT_ONCE):
                 some = sessions[at : at + SCORED_AT_ONCE]
                 panel = self.inputs.panel(dataset, some).to(device_of(self.settings))
                 parts.append(infer(self.network, panel, some, stocks, precision=self.settings.precision))
-        return np.concatenate(parts)
+        score_SNO = np.concatenate(parts)
+        return {voter: score_SNO[..., place] for place, voter in enumerate(voters)}
 
     def expert_load(self, dataset: Dataset, sessions: Sessions) -> Floats:
         """load_SE: the share of each session's places that each routed expert gets; [S, 0] for a body without experts."""

@@ -8,14 +8,14 @@ Q rows of the panel.
 from torch import Tensor, nn
 
 from models.ranker.body import Body, Output
-from models.ranker.parts import CrossBlock, Embedding, Experts, Film, Heads, InducedBlock, Pool, Shape, TimeBlock
+from models.ranker.parts import CrossBlock, Embedding, Experts, Film, Heads, InducedBlock, Pool, Shape, Straight, TimeBlock
 
 
 class Network(Body):
     """Scores every stock of some sessions.  Permuting stocks permutes scores, and an absent one changes nobody's."""
 
     def __init__(self, settings: Shape, *, factors: int, flags: int, gauges: int, horizons: int) -> None:
-        super().__init__(horizons)
+        super().__init__(horizons, Straight(factors, gauges) if settings.straight else None)
         self.embed = Embedding(settings, factors, flags, gauges)
         self.over_time = nn.ModuleList(TimeBlock(settings) for _ in range(settings.layers))
         self.pool = Pool(settings)

@@ -48,6 +48,12 @@ class Panel:
         """Stocks present in a session."""
         return int((self.row_LN[session + self.lookback - 1] > 0).sum())
 
+    def present(self, session: int) -> tuple[Tensor, Tensor]:
+        """(row_N, stock_N) of the stocks present in a session: their rows, where the inputs are, and their positions on the dataset's axes."""
+        row_N = self.row_LN[session + self.lookback - 1]
+        stock_N = row_N.nonzero()[:, 0]
+        return row_N[stock_N].to(self.x_QF.device), stock_N
+
     def batch(self, sessions: Sequence[int], *, slots: int = 0) -> Batch:
         """The windows that end with these sessions, for the stocks present in them, by symbol; at least that many slots each."""
         window_ST = torch.tensor(sessions)[:, None] + torch.arange(self.lookback)

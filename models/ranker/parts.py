@@ -1,8 +1,8 @@
 """The parts of the network, each a class that reads like its paper.
 
 Dims: S sessions, N stocks of a session (padded), T lookback, F factors, G families, M gauges of the market, C channels (the width),
-B channels of the bottleneck, A heads, I inducing points, E experts, K active experts, H horizons, R present stocks of all sessions,
-Q rows of the panel.
+B channels of the bottleneck, A heads, I inducing points, E experts, H horizons, R present stocks of all sessions, Q rows of the panel,
+P tilts of the market, K = 1 + P.
 """
 
 from typing import Protocol
@@ -16,6 +16,9 @@ from models.kernels.experts import moe_ffn
 from models.kernels.routing import moe_route
 from models.kernels.sublayer import Weights, latent_attention, time_sublayer
 from models.kernels.windows import embed_windows
+
+TILTS = 8  # directions of the market that move the straight way's weights
+EXTREME = 3.0  # deviations beyond which such a direction is extreme and no more
 
 
 class Shape(Protocol):
@@ -33,6 +36,7 @@ class Shape(Protocol):
     gate: float
     film: bool
     chained: bool
+    straight: bool
     dropout: float
 
     @property
@@ -78,6 +82,32 @@ class Embedding(nn.Module):
     def weigh(self, m_SM: Tensor) -> Tensor | None:
         """gate_SF; flags aren't weighed."""
         return None if self.gate is None else pad(self.gate(m_SM), (0, self.flags), value=1.0)
+
+
+class Straight(nn.Module):
+    """A linear opinion on today's factors whose weights the market moves.  Solved by `straight.solve`, not learnt by steps; 0 until then."""
+
+    weights_KF: Tensor
+    centre_M: Tensor
+    tilt_MP: Tensor
+
+    def __init__(self, factors: int, gauges: int) -> None:
+        super().__init__()
+        tilts = min(TILTS, gauges)
+        self.register_buffer("weights_KF", torch.zeros(1 + tilts, factors))
+        self.register_buffer("centre_M", torch.zeros(gauges))
+        self.register_buffer("tilt_MP", torch.zeros(gauges, tilts))
+
+    def forward(self, x_QF: Tensor, row_SNT: Tensor, m_SM: Tensor) -> Tensor:
+        """x_QF, row_SNT, m_SM -> score_SN; flags beside the factors aren't read."""
+        with torch.autocast(x_QF.device.type, enabled=False):  # a sum of many small opinions isn't for 16 bits
+            weights_SF = self.market(m_SM) @ self.weights_KF
+            return torch.einsum("snf,sf->sn", x_QF[row_SNT[..., -1], : weights_SF.shape[1]], weights_SF)
+
+    def market(self, m_SM: Tensor) -> Tensor:
+        """[S, K]: 1, then how far the market is in each direction, in deviations of the training sessions."""
+        tilt_SP = ((m_SM - self.centre_M) @ self.tilt_MP).clamp(-EXTREME, EXTREME)
+        return torch.cat([torch.ones_like(tilt_SP[:, :1]), tilt_SP], dim=1)
 
 
 class SwiGLU(nn.Module):

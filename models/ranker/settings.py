@@ -56,6 +56,7 @@ class RankerSettings(BaseModel):
     gate: NonNegativeFloat = 5.0  # heat of the market gate: higher is more even; 0: no gate
     film: bool = True  # whether the market conditions the pooled stocks
     chained: bool = True  # whether a head sees the state of the one before
+    straight: bool = True  # whether a linear opinion whose weights the market moves votes beside the heads
     dropout: Share = 0.1
 
     # its training

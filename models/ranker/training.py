@@ -2,7 +2,7 @@
 
 Chance depends on the seed and the epoch alone, so that a training resumed at an epoch goes on as if it had never stopped, and seeds
 that train side by side are what each would be by itself.
-Dims: S sessions, N stocks, H horizons, E experts.
+Dims: S sessions, N stocks, O opinions, E experts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,13 @@ from models.blend import weigh, z_blend
 from models.dataset import Floats32, Sessions
 from models.kernels.experts import max_violation
 from models.ranker import checkpoint, ring
-from models.ranker.body import Body
+from models.ranker.body import STRAIGHT, Body
 from models.ranker.course import Course, Epoch, begin, mean_weights
 from models.ranker.panel import Panel
+from models.ranker.parts import Straight
 from models.ranker.settings import RankerSettings
 from models.ranker.step import Lessons, Step, loss_of, mixed
+from models.ranker.straight import solve
 
 NOWHERE: Mapping[int, Path] = {}
 
@@ -60,6 +62,7 @@ def train(
 
     folders: by seed, perhaps, where each epoch leaves a checkpoint, and where a training that was stopped is taken up again.
     """
+    _solve([network.straight for network in networks.values() if network.straight is not None], lessons, settings)
     courses = [begin(network, settings, seed) for seed, network in networks.items()]
     identities = checkpoint.identities(settings, list(folders), lessons)
     for course in courses:
@@ -82,7 +85,8 @@ def conclude(course: Course, lessons: Lessons, settings: RankerSettings) -> Taug
     (Averaging checkpoints: Izmailov et al. 2018.)
     """
     best = course.best_epoch
-    single = Taught(course.kept[best], _named(course.epochs[best].weights, lessons.horizons), (best,))
+    voters = course.averaged.voters(lessons.horizons)
+    single = Taught(course.kept[best], dict(zip(voters, course.epochs[best].weights, strict=True)), (best,))
     if len(course.kept) == 1:
         return single
     together = mean_weights(course.kept)
@@ -93,17 +97,16 @@ def conclude(course: Course, lessons: Lessons, settings: RankerSettings) -> Taug
 
 
 def infer(network: Body, panel: Panel, sessions: Sessions, stocks: int, *, precision: str = "float32") -> Floats32:
-    """score_SNH of the present stocks, NaN elsewhere.  One session at a time, so that the others don't reach the last bit."""
-    score_SNH = np.full((len(sessions), stocks, network.horizons), np.nan, dtype=np.float32)
+    """score_SNO of the present stocks by each voter, NaN elsewhere.  One session at a time, so that the others don't reach the last bit."""
+    score_SNO = np.full((len(sessions), stocks, len(network.voters(range(network.horizons)))), np.nan, dtype=np.float32)
     # Frozen, because torch multiplies in another order, to other last bits, where a weight might want a gradient.
     network.eval().requires_grad_(False)
     with torch.inference_mode(), mixed(panel.x_QF.device.type, precision):
         for place, session in enumerate(sessions.tolist()):
             batch = panel.batch([session])
             if batch.stock_SN.numel():
-                found = network(panel.x_QF, batch.row_SNT, batch.m_SM)
-                score_SNH[place, batch.stock_SN[0].numpy()] = found.score_SNH[0].float().cpu().numpy()
-    return score_SNH
+                score_SNO[place, batch.stock_SN[0].numpy()] = network.opinions(panel.x_QF, batch.row_SNT, batch.m_SM)[0].cpu().numpy()
+    return score_SNO
 
 
 def load(network: Body, panel: Panel, sessions: Sessions) -> Floats:
@@ -173,22 +176,38 @@ class _Turn:
 
 
 def _judge(network: Body, lessons: Lessons, settings: RankerSettings) -> tuple[float, dict[str, float]]:
-    """(RankIC of the blended heads on the validation sessions, the heads' weights); members of a ring share the work."""
-    mine, members = list(ring.current().share(len(lessons.valid))), ring.current()
-    shape = (*lessons.z_SN.shape, len(lessons.horizons))
-    score_SNH = np.zeros(shape, dtype=np.float32)
-    score_SNH[mine] = infer(network, lessons.panel, lessons.valid[mine], shape[1], precision=settings.precision)
-    members.add([torch.from_numpy(score_SNH)])  # each session is 0 with all members but one
-    heads = {str(horizon): score_SNH[..., place] for place, horizon in enumerate(lessons.horizons)}
-    weights = weigh(heads, lessons.z_SN)
-    rank_ic = mean_rank_ic(z_blend(heads, weights), lessons.z_SN)
+    """(RankIC of the blended voters on the validation sessions, their weights); members of a ring share the work."""
+    mine, members, voters = list(ring.current().share(len(lessons.valid))), ring.current(), network.voters(lessons.horizons)
+    shape = (*lessons.z_SN.shape, len(voters))
+    score_SNO = np.zeros(shape, dtype=np.float32)
+    score_SNO[mine] = infer(network, lessons.panel, lessons.valid[mine], shape[1], precision=settings.precision)
+    members.add([torch.from_numpy(score_SNO)])  # each session is 0 with all members but one
+    votes = {voter: score_SNO[..., place] for place, voter in enumerate(voters)}
+    weights = weights_of(votes, lessons.z_SN)
+    rank_ic = mean_rank_ic(z_blend(votes, weights), lessons.z_SN)
     if not np.isfinite(rank_ic):
         raise KestrelError("No validation session has ten stocks with labels and scores that differ, so the ranker can't stop. See the universe.")
     return rank_ic, weights
 
 
-def _named(weights: Sequence[float], horizons: Sequence[int]) -> dict[str, float]:
-    return dict(zip(map(str, horizons), weights, strict=True))
+def weights_of(votes: Mapping[str, Floats32], z_SN: Floats32) -> dict[str, float]:
+    """Half of the vote is the straight way's where there is one, the heads share the rest by their validation RankIC.
+
+    The epochs are chosen on those sessions, so a head looks better there than it is; the straight way doesn't, and would lose a fair count.
+    """
+    heads = weigh({voter: score_SN for voter, score_SN in votes.items() if voter != STRAIGHT}, z_SN)
+    if STRAIGHT not in votes:
+        return heads
+    return {voter: weight / 2 for voter, weight in heads.items()} | {STRAIGHT: 0.5}
+
+
+def _solve(ways: Sequence[Straight], lessons: Lessons, settings: RankerSettings) -> None:
+    """Solve the straight way once for all seeds, since chance has no part in it."""
+    for way in ways[:1]:
+        with torch_state(settings.threads, 0):
+            solve(way, lessons, settings.horizon, style=settings.style)
+    for other in ways[1:]:
+        other.load_state_dict(ways[0].state_dict())
 
 
 def _chance(course: Course, *more: int) -> int:

@@ -14,11 +14,11 @@ from data.errors import KestrelError
 from data.panel import Axes
 from factors.judge import mean_rank_ic
 from models import files
-from models.blend import weigh
 from models.dataset import Dataset
 from models.folds import Fold
 from models.ranker.model import Ranker, fading
 from models.ranker.settings import MarketSettings, RankerSettings
+from models.ranker.training import weights_of
 from models.registry import KINDS
 from models.walk import judged
 
@@ -143,8 +143,8 @@ def test_the_epoch_with_the_best_validation_rank_ic_is_kept(planted: Dataset, sh
     assert len(rank_ics) in (ranker.best_epoch + 2, 8)
     y_SN = planted.loss_label(5)[short.valid]
     assert mean_rank_ic(ranker.score(planted, short.valid), y_SN) == pytest.approx(max(rank_ics), abs=1e-6)
-    heads = {str(h): ranker.head_scores(planted, short.valid)[..., place] for place, h in enumerate(ranker.horizons)}
-    assert ranker.weights == pytest.approx(weigh(heads, y_SN), abs=1e-6)
+    votes = ranker.opinions(planted, short.valid)
+    assert ranker.weights == pytest.approx(weights_of(votes, y_SN), abs=1e-6)
     assert ranker.averaged == (ranker.best_epoch,)
 
 
@@ -291,7 +291,7 @@ def test_threads_and_chance_of_the_process_are_left_as_they_were(planted: Datase
 def test_heads_are_those_asked_for(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
     ranker = refit(planted, short, quick.model_copy(update={"heads": (1,), "epochs": 1}))
     assert ranker.horizons == (1,)
-    assert ranker.weights == {"1": 1.0}
+    assert ranker.weights == {"1": 0.5, "straight": 0.5}
     with pytest.raises(KestrelError, match="horizon of 3 sessions"):
         refit(planted, short, quick.model_copy(update={"heads": (1, 3)}))
 
