@@ -24,7 +24,7 @@ DAILY = ("bars", "caps", "index_bars", "futures_bars")  # what a session adds
 FAULTS = ("vendor down", "half loaded", "yesterday again", "bad model", "full disk", "killed")
 
 
-@numba.njit
+@numba.njit(nogil=True)
 def _compiled(number: int) -> int:
     return number
 
