@@ -49,6 +49,7 @@ class Ranker:
     gate: float = 5.0
     film: bool = True
     chained: bool = True
+    straight: bool = False  # it has no part in a step
     dropout: float = 0.0  # so that two paths can be compared
     points: int = 0
     learns_routes: bool = True

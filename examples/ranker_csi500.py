@@ -61,6 +61,7 @@ TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
 # What is changed: settings of a model, or a section of the config.  Dense widths are those of the config's own ranker, see `ablated`.
 ABLATIONS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
+    "ranker: without the linear opinion": ("ranker", {"straight": False}, {}),
     "ranker: no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}, {}),
     "ranker: no attention across stocks": ("ranker", {"cross_layers": 0}, {}),
     "ranker: a random router": ("ranker", {"router": "random"}, {}),
