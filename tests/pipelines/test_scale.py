@@ -218,7 +218,7 @@ def node_of(cluster: Any, process: int) -> Any:
     """The node whose raylet the process descends from, other than the head where that is the one."""
     line = set(parents(process))
     for node in cluster.worker_nodes:
-        if node.raylet.process.pid in line:
+        if any(one.process.pid in line for one in node.all_processes.get("raylet", [])):
             return node
     return next(iter(cluster.worker_nodes))
 
