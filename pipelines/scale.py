@@ -135,6 +135,8 @@ def _on_ray(function: Callable[[Item], Result], items: Sequence[Item], settings:
                 return
             yield ray.get(waiting.popleft())
     except RayTaskError as error:
+        if isinstance(error.cause, RayError):
+            raise KestrelError(f"A node can't begin: {str(error.cause).splitlines()[0]}. Install the same Kestrel on all of the cluster.") from None
         raise error.cause from error
     except RayError as error:
         raise KestrelError(f"Ray gave up after {TRIES} tries of the same piece of work ({type(error).__name__}). {DEAD}") from None

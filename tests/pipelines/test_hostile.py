@@ -187,26 +187,9 @@ def test_a_config_that_is_none_is_one_error(tmp_path: Path, text: str) -> None:
 
 LEAF = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.floats(), max_size=3))
 PATHS = [
-    "lake",
-    "walk.first",
-    "walk.every",
-    "train.seeds",
-    "train.models",
-    "backtest.strategy",
-    "backtest.costs.slippage",
-    "scale.on",
-    "scale.workers",
-    "sweep.k",
-    "sweep.cash",
-    "batch.hour",
-    "model.ridge",
-    "model.ranker.width",
-    "universe.index",
-    "rules",
-    "no.such",
-    "a",
-    "labels.horizons",
-]
+    "lake", "walk.first", "walk.every", "train.seeds", "train.models", "backtest.strategy", "backtest.costs.slippage", "scale.on", "scale.workers",
+    "sweep.k", "sweep.cash", "batch.hour", "model.ridge", "model.ranker.width", "universe.index", "rules", "no.such", "a", "labels.horizons",
+]  # fmt: skip
 
 
 @given(path=st.sampled_from(PATHS), value=LEAF)

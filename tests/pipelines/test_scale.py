@@ -30,6 +30,7 @@ from pipelines.trade import Source
 from pipelines.train import train
 
 ConfigIn = Callable[[Path], Config]
+ROOT = Path(__file__).parents[2]
 MODELS = ("five_factors", "ridge", "lightgbm_rank", "blend")
 TWO = ScaleSettings(on="processes", workers=2)
 
@@ -80,6 +81,7 @@ def labour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "labour.py").write_text(LABOUR)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "code"), str(ROOT)]))  # for nodes that start from now on
     yield importlib.import_module("labour")
     del sys.modules["labour"]
 
@@ -181,14 +183,14 @@ def cut_short(items: list[tuple[str, int]], n: int, cut: Callable[[int], None]) 
             time.sleep(0.1)
         cut(int(found[0].name.rsplit("-", 1)[1]))
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
 
 
 @pytest.mark.slow
 def test_a_worker_of_a_cluster_that_is_killed_and_a_node_that_goes_cost_time_alone(
-    cluster: Any, labour: ModuleType, items: list[tuple[str, int]], tmp_path: Path
+    labour: ModuleType, cluster: Any, items: list[tuple[str, int]], tmp_path: Path
 ) -> None:
     scale = ScaleSettings(on="ray", address=cluster.address, workers=3)
     killer = cut_short(items, 3, lambda process: os.kill(process, signal.SIGKILL))
@@ -278,7 +280,7 @@ def killing() -> Iterator[list[int]]:
                     done.wait(30)
                     break
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield killed
