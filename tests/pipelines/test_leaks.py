@@ -20,7 +20,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from data.lake import Lake
 from data.tables import TABLES
+from pipelines.simulate import SIMULATED
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -47,10 +49,11 @@ sweep = {k = [5, 10], buffer = [2.0], every = [5], blocks = 4}
 batch = {notice = {webhook = "http://127.0.0.1:9/${DESK_WEBHOOK}"}}
 sentiment = {scorer = "openai", server = {url = "http://127.0.0.1:9/v1", tries = 1}}
 """
-# In one process, since each start costs seconds.
+# In one process, since each start costs seconds; and nobody waits before asking a vendor again.
 RUN = """
-import json, sys, traceback
+import json, sys, time, traceback
 from pipelines.cli import main
+time.sleep = lambda seconds: None
 for words in json.loads(sys.argv[1]):
     try:
         main(words)
@@ -78,6 +81,7 @@ def left(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
     """A folder in which the chain has run; what was said is in the files stdout and stderr."""
     folder = tmp_path_factory.mktemp("left")
     shutil.copytree(prepared / "lake", folder / "lake")
+    Lake(folder / "lake").state({SIMULATED: "a small one"})  # so that its last session is today
     (folder / "kestrel.toml").write_text(CONFIG)
     home = folder / "home"
     home.mkdir()
