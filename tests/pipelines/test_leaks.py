@@ -13,6 +13,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +24,8 @@ import pytest
 
 from data.lake import Lake
 from data.tables import TABLES
+from pipelines.batch.notice import tell
+from pipelines.batch.settings import NoticeSettings
 from pipelines.simulate import SIMULATED
 
 ROOT = Path(__file__).parents[2]
@@ -215,3 +218,25 @@ def test_the_pages_of_mlflow_listen_on_this_machine_alone(tmp_path: Path) -> Non
 def test_the_names_of_tables_are_words() -> None:
     """They are put into SQL and paths as they are."""
     assert all(name.replace("_", "").isalpha() for name in TABLES)
+
+
+def test_the_address_of_a_webhook_is_filled_in_where_it_is_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        notice = NoticeSettings(webhook=f"http://127.0.0.1:{server.server_port}/${{DESK_WEBHOOK}}")
+        monkeypatch.delenv("DESK_WEBHOOK", raising=False)
+        assert "environment lacks" in tell(notice, [])[0]
+        monkeypatch.setenv("DESK_WEBHOOK", "a-secret")
+        assert tell(notice, []) == []
+        server.handle_request()
+    assert asked == ["/a-secret"]
