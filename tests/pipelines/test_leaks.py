@@ -40,6 +40,7 @@ SECRETS = {
     "MLFLOW_TRACKING_TOKEN": "canary-mlflow-token-42c6",
     "DESK_WEBHOOK": "canary-webhook-6b90",
 }
+SCRIPT = "<script>alert(1)</script>"  # the name of every stock and industry
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
 QUICK = {"AWS_ENDPOINT_URL": NOWHERE, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", "AWS_MAX_RETRIES": "0", "AWS_RETRY_TIMEOUT": "1s"}
 QUICK |= {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
@@ -49,7 +50,6 @@ factors = {names = ["earnings_yield", "book_to_price", "roe", "reversal_5", "rev
 train = {models = ["ridge", "lightgbm_rank", "blend"]}
 model = {lightgbm_rank = {leaves = 8, rounds = 10, leaf_rows = 50, threads = 1}, blend = {members = ["ridge", "lightgbm_rank"]}}
 backtest = {strategy = {kind = "topk_buffer", k = 10, buffer = 20}}
-sweep = {k = [5, 10], buffer = [2.0], every = [5], blocks = 4}
 batch = {notice = {webhook = "http://127.0.0.1:9/${DESK_WEBHOOK}"}}
 sentiment = {scorer = "openai", server = {url = "http://127.0.0.1:9/v1", tries = 1}}
 """
@@ -66,7 +66,7 @@ for words in json.loads(sys.argv[1]):
     except BaseException:
         traceback.print_exc()
 """
-GOOD = ["factors build", "train", "backtest", "sweep", "signal", "report latest", "compare", "status", "doctor", "config", "data show", "fits"]
+GOOD = ["factors build", "train", "backtest", "signal", "report latest", "compare", "status", "config", "data show", "data check", "fits"]
 BAD = [
     "--lake s3://desk/lake train",
     "--set tracking='http://127.0.0.1:9' compare",
@@ -85,7 +85,10 @@ def left(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
     """A folder in which the chain has run; what was said is in the files stdout and stderr."""
     folder = tmp_path_factory.mktemp("left")
     shutil.copytree(prepared / "lake", folder / "lake")
-    Lake(folder / "lake").state({SIMULATED: "a small one"})  # so that its last session is today
+    lake = Lake(folder / "lake")
+    lake.state({SIMULATED: "a small one"})  # so that its last session is today
+    for name in ("securities", "industries"):
+        lake.write(name, lake.read(name).with_columns(pl.lit(SCRIPT).alias("name")))
     (folder / "kestrel.toml").write_text(CONFIG)
     home = folder / "home"
     home.mkdir()
@@ -129,6 +132,13 @@ def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
     pl.DataFrame({"note": [secret] * 1000, "n": range(1000)}).write_parquet(tmp_path / "rows.parquet", compression="zstd")
     (tmp_path / "canary").write_text("clean")
     assert {line.partition(":")[0] for line in holding(tmp_path, iter([secret]))} == {"log", "header", "rows.parquet"}
+
+
+def test_names_that_are_scripts_are_shown_in_pages_and_not_obeyed(left: Path) -> None:
+    pages = {file.name: file.read_text(encoding="utf-8") for file in left.rglob("*.html")}
+    assert "report.html" in pages
+    assert not [name for name, page in pages.items() if "alert(1)</script>" in page]
+    assert "&lt;script&gt;alert(1)" in pages["report.html"]
 
 
 def pickled(file: Path) -> bool:
