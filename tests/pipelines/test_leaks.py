@@ -40,7 +40,7 @@ SECRETS = {
     "MLFLOW_TRACKING_TOKEN": "canary-mlflow-token-42c6",
     "DESK_WEBHOOK": "canary-webhook-6b90",
 }
-SCRIPT = "<script>alert(1)</script>"  # the name of every stock and industry
+SCRIPT = "<script>alert(1)</script>"  # the name of every stock
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
 QUICK = {"AWS_ENDPOINT_URL": NOWHERE, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", "AWS_MAX_RETRIES": "0", "AWS_RETRY_TIMEOUT": "1s"}
 QUICK |= {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
@@ -87,8 +87,7 @@ def left(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
     shutil.copytree(prepared / "lake", folder / "lake")
     lake = Lake(folder / "lake")
     lake.state({SIMULATED: "a small one"})  # so that its last session is today
-    for name in ("securities", "industries"):
-        lake.write(name, lake.read(name).with_columns(pl.lit(SCRIPT).alias("name")))
+    lake.write("securities", lake.read("securities").with_columns(pl.lit(SCRIPT).alias("name")))
     (folder / "kestrel.toml").write_text(CONFIG)
     home = folder / "home"
     home.mkdir()
