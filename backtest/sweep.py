@@ -5,6 +5,7 @@ arrays and run in threads.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -100,6 +101,14 @@ def grid(settings: SweepSettings) -> list[Configuration]:
     return [Configuration(*values) for values in product(*(getattr(settings, axis) for axis in AXES))]
 
 
+class Attempt(NamedTuple):
+    """What one configuration came to."""
+
+    measures: dict[str, float]
+    excess_D: Floats
+    dates: tuple[date, ...]
+
+
 def sweep(
     scores_DN: Floats,
     market: Market,
@@ -122,18 +131,38 @@ def sweep(
     """
     points = grid(settings)
 
-    def run(point: Configuration) -> tuple[dict[str, float], Floats, tuple[date, ...]]:
-        own = TopkBuffer.model_validate(strategy.model_dump() | {"k": point.k, "buffer": round(point.k * point.buffer), "every": point.every})
-        paid, held = dearer(costs, point.cost_multiple), simulation.model_copy(update={"cash": point.cash})
-        return measured(simulate(scores_DN, market, strategy=own, costs=paid, settings=held, start=start, end=end, rules=rules), b_D)
+    def run(point: Configuration) -> Attempt:
+        return attempt(point, scores_DN, market, b_D, strategy=strategy, costs=costs, simulation=simulation, start=start, end=end, rules=rules)
 
     first = run(points[0])  # compiles, so that the threads don't all do it
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         under_way = [pool.submit(run, point) for point in points[1:]]
-        found = [first, *(one.result() for one in track(under_way, "sweep"))]
-    rows = [{**point._asdict(), **row} for point, (row, _, _) in zip(points, found, strict=True)]
-    frame = pl.DataFrame(rows)
-    return judged(found[0][2], frame, np.column_stack([excess_D for _, excess_D, _ in found]), settings.blocks)
+        return gathered(points, [first, *(one.result() for one in track(under_way, "sweep"))], settings.blocks)
+
+
+def attempt(
+    point: Configuration,
+    scores_DN: Floats,
+    market: Market,
+    b_D: Floats,
+    *,
+    strategy: TopkBuffer,
+    costs: CostSettings,
+    simulation: SimulationSettings,
+    start: date | None = None,
+    end: date | None = None,
+    rules: Rules | None = None,
+) -> Attempt:
+    """What one configuration comes to; the rest as in `sweep`."""
+    own = TopkBuffer.model_validate(strategy.model_dump() | {"k": point.k, "buffer": round(point.k * point.buffer), "every": point.every})
+    paid, held = dearer(costs, point.cost_multiple), simulation.model_copy(update={"cash": point.cash})
+    return measured(simulate(scores_DN, market, strategy=own, costs=paid, settings=held, start=start, end=end, rules=rules), b_D)
+
+
+def gathered(points: Sequence[Configuration], found: Sequence[Attempt], blocks: int) -> Sweep:
+    """The sweep of these points."""
+    frame = pl.DataFrame([{**point._asdict(), **one.measures} for point, one in zip(points, found, strict=True)])
+    return judged(found[0].dates, frame, np.column_stack([one.excess_D for one in found]), blocks)
 
 
 def dearer(costs: CostSettings, times: float) -> CostSettings:
@@ -142,12 +171,12 @@ def dearer(costs: CostSettings, times: float) -> CostSettings:
     return CostSettings.model_validate(costs.model_dump() | {name: rate * times for name, rate in rates.items() if rate is not None})
 
 
-def measured(result: Result, b_D: Floats) -> tuple[dict[str, float], Floats, tuple[date, ...]]:
-    """(measures, daily excess [D], dates) of one account."""
+def measured(result: Result, b_D: Floats) -> Attempt:
+    """Measures and daily excess [D] of one account."""
     if len(b_D) != len(result.dates):
         raise KestrelError(f"The benchmark has {len(b_D)} returns, the accounts {len(result.dates)} sessions. Take both over start..end.")
     found = metrics.summary(result, b_D)
-    return {name: found[name] for name in MEASURES}, result.returns_D - b_D, result.dates
+    return Attempt({name: found[name] for name in MEASURES}, result.returns_D - b_D, result.dates)
 
 
 def judged(dates: tuple[date, ...], frame: pl.DataFrame, excess_DC: Floats, blocks: int) -> Sweep:

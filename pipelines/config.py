@@ -34,6 +34,7 @@ from models.labels import LabelSettings
 from models.registry import KINDS, enlist, kind
 from models.sentiment.settings import SentimentSettings
 from pipelines.batch.settings import BatchSettings
+from pipelines.given import refuse_unsafe
 from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
@@ -207,7 +208,7 @@ def load(path: Path | None = None, *, sets: Sequence[str] = (), lake: str | None
             raise KestrelError(f"There is no config file {where}. examples/csi500.toml shows one.")
         try:
             raw = tomllib.loads(where.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise KestrelError(f"{where} is not TOML: {error}.") from None
     for item in sets:
         _set(raw, item)
@@ -218,6 +219,7 @@ def load(path: Path | None = None, *, sets: Sequence[str] = (), lake: str | None
 
 def parse(raw: dict[str, Any], where: str) -> Config:
     """A config out of a plain dict."""
+    refuse_unsafe(raw, where)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
@@ -260,7 +262,7 @@ def _set(raw: dict[str, Any], item: str) -> None:
         raise KestrelError(f"--set {item} has no '='. Write for example --set walk.train_years=4")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text
     *parents, leaf = path.strip().split(".")
     for parent in parents:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from data.progress import Sized
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+UNSEEN = ("Cc", "Cf", "Cs")  # control characters, those that turn the direction of text, halves of a pair
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -65,7 +67,7 @@ def show(rows: Sequence[Row], *, title: str = "", as_json: bool = False) -> None
     if as_json:
         sys.stdout.write(json.dumps([dict(row) for row in rows], ensure_ascii=False, default=str, indent=1) + "\n")
         return
-    table = Table(title=Text(title, style="bold") if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(shown(title), style="bold") if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     names = list(dict.fromkeys(name for row in rows for name in row))
     for name in names:
         number = all(isinstance(row.get(name), int | float | None) for row in rows)
@@ -79,14 +81,19 @@ def show(rows: Sequence[Row], *, title: str = "", as_json: bool = False) -> None
 
 def say(text: str) -> None:
     """One line of news on stderr."""
-    stderr.print(text, markup=False, soft_wrap=True)
+    stderr.print(shown(text), markup=False, soft_wrap=True)
+
+
+def shown(text: str) -> str:
+    """The text with characters that would steer a terminal in escapes: a name or title from elsewhere may hold any."""
+    return "".join(repr(one)[1:-1] if unicodedata.category(one) in UNSEEN and one != "\n" else one for one in text)
 
 
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, bool | str | date):
-        return str(value)
+        return shown(str(value))
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 100 else f"{value:,.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 100 else f"{value:,.2f}" if isinstance(value, float) else shown(str(value))

@@ -42,12 +42,12 @@ def config_of(folder: Path) -> Config:
     return parse(raw, "the demo's config")
 
 
-def demo(folder: Path) -> None:
+def demo(folder: Path, *, stocks: int = STOCKS) -> None:
     """Simulate, build, train, trade, log, report; a second run only does what is missing."""
     config, track = config_of(folder), Bars()
     lake = Lake(config.lake)
-    say(f"Demo in {folder}: a simulated market of {STOCKS} stocks and {YEARS} years; models train on every {EVERY}th session.")
-    market = settings_of(stocks=STOCKS, years=YEARS, seed=SEED, alpha="all")
+    say(f"Demo in {folder}: a simulated market of {stocks} stocks and {YEARS} years; models train on every {EVERY}th session.")
+    market = settings_of(stocks=stocks, years=YEARS, seed=SEED, alpha="all")
     step("simulate", lambda: simulated(lake, market, track=track))
     step("factors", lambda: build_factors(lake, track=track))
     training, trained = step("train", lambda: train(lake, config, track=track))

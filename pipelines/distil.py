@@ -20,6 +20,7 @@ from models.sentiment.student.documents import document
 from models.sentiment.student.losses import DistilSettings, Targets, labelled, taught
 from models.sentiment.student.scorer import HEADS
 from models.sentiment.student.student import KINDS, Student
+from pipelines.given import read_rows
 
 NOBODY = pl.DataFrame(schema={"symbol": pl.String, "start": pl.Date, "name": pl.String})
 
@@ -64,7 +65,7 @@ def read_labelled(file: Path, columns: Columns, part: Part) -> Labelled:
     """
     if not file.is_file() or file.suffix not in (".csv", ".parquet"):
         raise KestrelError(f"{file} is no CSV or Parquet file. Name one with --file.")
-    frame = pl.read_csv(file) if file.suffix == ".csv" else pl.read_parquet(file)
+    frame = read_rows(file, "labels")
     missing = [name for name in (columns.text, columns.label, columns.name, columns.date) if name and name not in frame.columns]
     if missing:
         raise KestrelError(f"{file} has no column {', '.join(missing)}. It has: {', '.join(frame.columns)}.")

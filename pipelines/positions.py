@@ -12,6 +12,9 @@ from backtest.result import Result
 from data.errors import KestrelError
 from data.lake import Lake
 from data.symbols import symbol
+from pipelines.given import read_rows
+
+MOST = 1e13  # shares, or CNY: more than any exchange is worth
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,7 @@ def renamed(shares: Mapping[str, int], lake: Lake, day: date) -> dict[str, int]:
 
 def read_positions(path: Path) -> dict[str, float]:
     """Positions of a CSV with symbol, shares; a row 'cash' gives CNY.  Raises KestrelError naming the row that can't be read."""
-    if not path.is_file():
-        raise KestrelError(f"There is no positions file {path}. It is a CSV with the columns symbol, shares and a row for cash.")
-    frame = pl.read_csv(path, infer_schema=False)
+    frame = read_rows(path, "positions", as_text=True)
     if not {"symbol", "shares"} <= set(frame.columns):
         raise KestrelError(f"{path} has the columns {', '.join(frame.columns)}; it needs symbol and shares.")
     held: dict[str, float] = {}
@@ -68,8 +69,8 @@ def read_positions(path: Path) -> dict[str, float]:
             code, amount = "cash" if name == "cash" else symbol(name), float(count)
         except (TypeError, ValueError, KestrelError):
             raise KestrelError(f"{path} line {number}: '{name}', '{count}' is no holding. Write 600000.SH,1200 or cash,50000.") from None
-        if code in held or (code != "cash" and amount != int(amount)):
-            what = "is there twice" if code in held else f"has {count} shares, which are no whole ones"
+        if code in held or amount < 0 or not amount < MOST or (code != "cash" and amount != int(amount)):
+            what = "is there twice" if code in held else f"has {count}, which is no whole number of shares, or no amount that one can hold"
             raise KestrelError(f"{path} line {number}: {name} {what}. Write each holding once, in whole shares.")
         held[code] = amount
     return held

@@ -27,6 +27,7 @@ from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.config import Config, stored
 from pipelines.explain import around, attributed, exposed, scene
+from pipelines.given import folder_name
 from pipelines.ledger import Ledger
 from pipelines.portfolio import Ground, hedged, index_returns, trade
 from pipelines.runs import DONE, latest, read_json
@@ -45,7 +46,7 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     page lies in the folder `<model>-zh`.  Raises KestrelError for a run or model that isn't there.
     """
     runs = Path(config.runs)
-    folder = latest(runs, "backtest") if run == "latest" else runs / run
+    folder = latest(runs, "backtest") if run == "latest" else runs / folder_name(run, "The run")
     found = read_json(folder / DONE)
     name = _account(found, folder, runs, model)
     config = stored(folder / "config.json", config)

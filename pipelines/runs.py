@@ -26,10 +26,13 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value; raises KestrelError where it is missing."""
+    """A JSON file's value; raises KestrelError where it is missing or broken."""
     if not path.is_file():
         raise KestrelError(f"{path} is missing. Run: kestrel train")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise KestrelError(f"{path} is damaged: it isn't JSON. Delete it and run the command again that wrote it.") from None
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:

@@ -32,6 +32,7 @@ from models.sentiment.runner import Report, unreported
 from models.sentiment.scorers import kind
 from models.sentiment.server import Surroundings
 from models.sentiment.settings import SentimentSettings
+from pipelines.given import read_rows
 
 CHUNK = 20_000  # pieces between two writes of news_scores
 BYTES_A_TOKEN = 3.47  # of our prompts over the research pack's titles in R1's tokenizer
@@ -155,7 +156,7 @@ def calibrated(settings: SentimentSettings, file: Path, *, before: date | None, 
     Labels on or after `before` aren't looked at, so that what is scored from then on is calibrated on the past.
     """
     try:
-        rows = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, try_parse_dates=True)
+        rows = read_rows(file, "labels")
         rows = rows.filter(pl.col("date").cast(pl.Date) < before) if before else rows
         titles, classes = rows["title"].to_list(), rows["label"].to_numpy().astype(np.int64)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -1,6 +1,11 @@
 """Sweep: a grid of configurations over one model's scores, as a table, a page of heatmaps, and a warning about luck."""
 
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -8,18 +13,30 @@ from backtest.benchmark import BenchmarkSettings
 from backtest.report.labels import Lang
 from backtest.report.sweeps import write_sweep
 from backtest.strategies import TopkBuffer
-from backtest.sweep import Sweep, grid, sweep
+from backtest.sweep import Attempt, Configuration, Sweep, attempt, gathered, grid, sweep
 from data.errors import KestrelError
 from data.lake import Lake
-from data.panel import to_panel
-from data.progress import Track, silent
+from data.panel import Floats, to_panel
+from data.progress import Counted, Track, silent
 from pipelines.config import Config
 from pipelines.ledger import Ledger
 from pipelines.portfolio import Ground, index_returns, span, versions
 from pipelines.prepare import digest
 from pipelines.runs import DONE, read_json, write_frame, write_json
+from pipelines.scale import spread
 from pipelines.trade import Source
 from pipelines.versions import record
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Configurations to be tried over a model's scores, in plain values, for another process."""
+
+    uri: str
+    versions: dict[str, int]
+    config: str
+    scores: bytes  # an Arrow file
+    points: tuple[Configuration, ...]
 
 
 def swept(scores: pl.DataFrame, ground: Ground, *, track: Track = silent) -> Sweep:
@@ -28,22 +45,38 @@ def swept(scores: pl.DataFrame, ground: Ground, *, track: Track = silent) -> Swe
     if settings.sleeves or not isinstance(settings.strategy, TopkBuffer):
         found = "backtest.sleeves" if settings.sleeves else f"backtest.strategy, {settings.strategy.kind},"
         raise KestrelError(f"{found} can't be swept; a sweep varies topk_buffer. Set backtest.strategy={{kind='topk_buffer'}}, without sleeves.")
-    scores_DN = to_panel(scores, "score", ground.market.axes)
+    scores_DN, b_D, terms = _terms(scores, ground)
+    if config.scale.on == "local":
+        return sweep(scores_DN, ground.market, b_D, config.sweep, **terms, track=track)
+    points, held = grid(config.sweep), BytesIO()
+    scores.write_ipc(held)
+    size = -(-len(points) // (2 * config.scale.width))  # few and large ones: each process reads the market first
+    parts = [tuple(points[first : first + size]) for first in range(0, len(points), size)]
+    pieces = [_Piece(ground.lake.uri, ground.lake.pinned, config.model_dump_json(), held.getvalue(), part) for part in parts]
+    made = track(Counted(spread(_elsewhere, pieces, config.scale), len(pieces)), "sweep")
+    return gathered(points, list(chain.from_iterable(made)), config.sweep.blocks)
+
+
+def _elsewhere(piece: _Piece) -> list[Attempt]:
+    """Try configurations in a process that has nothing but the lake."""
+    ground = _ground(piece.uri, tuple(piece.versions.items()), piece.config)
+    scores_DN, b_D, terms = _terms(pl.read_ipc(piece.scores), ground)
+    return [attempt(point, scores_DN, ground.market, b_D, **terms) for point in piece.points]
+
+
+@lru_cache(maxsize=1)
+def _ground(uri: str, versions: tuple[tuple[str, int], ...], config: str) -> Ground:
+    return Ground.of(Lake(uri, versions=dict(versions)), Config.model_validate_json(config))
+
+
+def _terms(scores: pl.DataFrame, ground: Ground) -> tuple[Floats, Floats, dict[str, Any]]:
+    """(the scores, the benchmark's returns, what all configurations share)."""
+    settings, market = ground.config.backtest, ground.market
+    scores_DN = to_panel(scores, "score", market.axes)
     start, end = span(scores_DN, ground)
-    dates = tuple(day for day in ground.market.axes.dates if start <= day <= end)
-    return sweep(
-        scores_DN,
-        ground.market,
-        index_returns(ground, dates, settings.benchmark),
-        config.sweep,
-        strategy=settings.strategy,
-        costs=settings.costs,
-        simulation=settings.simulation,
-        start=start,
-        end=end,
-        rules=config.exchange_rules(),
-        track=track,
-    )
+    dates = tuple(day for day in market.axes.dates if start <= day <= end)
+    shared = {"strategy": settings.strategy, "costs": settings.costs, "simulation": settings.simulation, "rules": ground.config.exchange_rules()}
+    return scores_DN, index_returns(ground, dates, settings.benchmark), {**shared, "start": start, "end": end}
 
 
 def run_sweep(lake: Lake, config: Config, source: Source, *, model: str | None = None, lang: Lang = "en", track: Track = silent) -> tuple[Path, bool]:

@@ -18,6 +18,7 @@ from data.lake import Lake
 from data.progress import Track, silent
 from data.validation import validated
 from pipelines.config import Config, stored
+from pipelines.given import folder_name, read_rows
 from pipelines.portfolio import Account, Ground, hedged, index_returns, trade, versions
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
@@ -50,14 +51,18 @@ def trained_scores(runs: Path) -> Source:
 
 def scores_file(path: Path) -> Source:
     """Scores from anywhere: a CSV or Parquet file with date, symbol, score and perhaps model."""
-    if not path.is_file():
-        raise KestrelError(f"There is no scores file {path}.")
-    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+    frame = read_rows(path, "scores")
     if "model" not in frame.columns:
         frame = frame.with_columns(pl.lit(path.stem).alias("model"))
     if "score" in frame.columns and "rank" not in frame.columns:
         frame = frame.with_columns(pl.col("score").rank("ordinal", descending=True).over("date", "model", order_by="symbol").alias("rank"))
-    return Source(validated("scores", frame), path.name, digest({"scores": frame.hash_rows(seed=0).sum()}), None)
+    found = validated("scores", frame)
+    strange = found.filter(~pl.col("score").is_finite())
+    if strange.height:
+        raise KestrelError(f"{path} has {strange.height} scores that are no finite number (first: {strange.row(0)[:4]}). Leave such rows out.")
+    if found.is_empty():
+        raise KestrelError(f"{path} has no scores.")
+    return Source(found, path.name, digest({"scores": frame.hash_rows(seed=0).sum()}), None)
 
 
 def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silent) -> tuple[Path, bool]:
@@ -84,7 +89,8 @@ def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silen
 
 def account_names(scores: pl.DataFrame, config: Config) -> list[str]:
     """An account a model, named after it; one of all of them where there are sleeves."""
-    return [STACKED] if config.backtest.sleeves else scores["model"].unique(maintain_order=True).to_list()
+    models = scores["model"].unique(maintain_order=True)
+    return [STACKED] if config.backtest.sleeves else [folder_name(name, "The model") for name in models]
 
 
 def scores_of(scores: pl.DataFrame, name: str, config: Config) -> pl.DataFrame:

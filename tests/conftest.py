@@ -1,7 +1,13 @@
 """The research pack, imported once a session where the machine has it: KESTREL_DATA_PACK names its folder."""
 
 import os
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +61,33 @@ def imported(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 @pytest.fixture(scope="session")
 def pack_lake(imported: Callable[[str], Lake]) -> Lake:
     return imported("pack")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of an S3 server of its own process, with an empty bucket 'desk'."""
+    if find_spec("moto") is None or find_spec("flask") is None:
+        pytest.skip("moto's server is not installed: make setup")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(urllib.request.Request(f"{address}/desk", method="PUT")).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+        process.terminate()
+
+
+@pytest.fixture
+def remote(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The URI of an empty lake on that server; all the rest comes from the environment."""
+    settings = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT_URL": server, "ALLOW_HTTP": "true"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return f"s3://desk/{request.node.name}"

@@ -7,32 +7,51 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_wheel_runs_in_a_clean_environment(tmp_path: Path) -> None:
-    clean_env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, env=clean_env)
-    wheel = next(tmp_path.glob("kestrel-*.whl"))
-    home = tmp_path / "env"
+CLEAN = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with nothing of the project in it but the wheel; the dependencies are those of this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, env=CLEAN)
+    wheel, home = next(folder.glob("kestrel-*.whl")), folder / "env"
     venv.create(home, with_pip=True)
-    python = home / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True, capture_output=True, env=clean_env)
-    # The dependencies are those of this environment: only the project itself comes out of the wheel.
-    site = Path(sysconfig.get_paths(vars={"base": str(home), "platbase": str(home)})["purelib"])
-    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    empty = tmp_path / "empty"
-    empty.mkdir()
+    install = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True, capture_output=True, env=CLEAN)
+    (site(home) / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return home
 
-    def run(*words: str) -> str:
-        command = [str(home / "bin" / "kestrel"), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=empty, env=clean_env).stdout
 
-    where = subprocess.run([python, "-c", "import data; print(data.__file__)"], check=True, capture_output=True, text=True, cwd=empty, env=clean_env)
-    assert where.stdout.startswith(str(home))
-    assert "kestrel" in run("--version")
-    assert "bars" in run("data", "simulate", "--stocks", "60", "--years", "1")
-    assert "reversal_20" in run("factors", "list")
-    assert (site / "data" / "rules.toml").is_file()
-    assert (site / "backtest" / "report" / "report.css").is_file()
+def site(home: Path) -> Path:
+    """Where an environment's packages lie."""
+    return Path(sysconfig.get_paths(vars={"base": str(home), "platbase": str(home)})["purelib"])
+
+
+def run(home: Path, folder: Path, *words: str) -> str:
+    """What `kestrel …` of the environment says in a folder."""
+    return subprocess.run([home / "bin" / "kestrel", *words], check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=CLEAN).stdout
+
+
+def test_the_wheel_runs_in_a_clean_environment(home: Path, tmp_path: Path) -> None:
+    asked = [home / "bin" / "python", "-c", "import data; print(data.__file__)"]
+    assert subprocess.run(asked, check=True, capture_output=True, text=True, cwd=tmp_path, env=CLEAN).stdout.startswith(str(home))
+    assert "kestrel" in run(home, tmp_path, "--version")
+    assert "bars" in run(home, tmp_path, "data", "simulate", "--stocks", "60", "--years", "1")
+    assert "reversal_20" in run(home, tmp_path, "factors", "list")
+    assert (site(home) / "data" / "rules.toml").is_file()
+    assert (site(home) / "backtest" / "report" / "report.css").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demo_from_an_empty_folder(home: Path, tmp_path: Path) -> None:
+    assert "information ratio" in run(home, tmp_path, "demo", "--stocks", "100")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo"]
+    for pattern in ("signals/*/orders.csv", "runs/backtest-*/*/report.html", "runs/mlflow.db"):
+        assert list((tmp_path / "demo").glob(pattern)), pattern

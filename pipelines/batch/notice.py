@@ -11,8 +11,8 @@ from pipelines.batch.settings import NoticeSettings
 
 # Posted by an interpreter of its own: a server that hangs holds nothing up.
 POST = (
-    "import sys, urllib.request\n"
-    "request = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read(), {'Content-Type': 'application/json'})\n"
+    "import os, sys, urllib.request\n"
+    "request = urllib.request.Request(os.path.expandvars(sys.argv[1]), sys.stdin.buffer.read(), {'Content-Type': 'application/json'})\n"
     "urllib.request.urlopen(request, timeout=30)\n"
 )
 
@@ -24,6 +24,9 @@ def tell(settings: NoticeSettings, rows: Sequence[Mapping[str, Any]]) -> list[st
     commands = [list(settings.command)] if settings.command else []
     commands += [[sys.executable, "-c", POST, settings.webhook]] if settings.webhook else []
     failed = []
+    if "$" in os.path.expandvars(settings.webhook):
+        failed.append(f"The notice to {settings.webhook} wasn't sent: the environment lacks the variable.")
+        commands.pop()
     for command in commands:
         try:
             with tempfile.TemporaryFile() as message:

@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class NoticeSettings(BaseModel):
-    """Who is told what came of a batch: a command that reads it as JSON on stdin, or a URL that it is posted to.  Nobody is waited for."""
+    """Who is told what came of a batch: a command that reads it as JSON on stdin, or a URL that it is posted to.  Nobody is waited for.
+
+    The config is kept with every run: a URL that is a secret stands in it as ${NAME}, by the name of an environment variable.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

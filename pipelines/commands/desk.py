@@ -152,7 +152,8 @@ def traded(shared: Context, file: Path | None, scores_path: Path | None) -> "tup
 
 @command(desk, "demo")
 @click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it works; nothing else is touched.")
-def demo_(shared: Context, folder: Path) -> None:
+@click.option("--stocks", default=800, show_default=True, help="How many; 100 are enough to see that everything runs.")
+def demo_(shared: Context, folder: Path, stocks: int) -> None:
     """Run it all on a simulated market: factors, models, backtest, signal, report; no network, under three minutes.
 
     \b
@@ -161,7 +162,7 @@ def demo_(shared: Context, folder: Path) -> None:
     from pipelines.demo import demo
 
     del shared
-    demo(folder)
+    demo(folder, stocks=stocks)
 
 
 @command(desk, "doctor")

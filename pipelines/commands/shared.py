@@ -53,7 +53,9 @@ class Group(click.Group):
         try:
             return super().invoke(context)
         except KestrelError as error:
-            click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+            from pipelines.console import shown
+
+            click.echo(f"{click.style('error:', fg='red', bold=True)} {shown(str(error))}", err=True)
             sys.exit(error.exit_code)
 
 

@@ -1,15 +1,8 @@
 """The same lake on an object store: a local S3 server, and the URI as the only change."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -23,37 +16,6 @@ from data.vacuum import vacuum
 
 Tables = dict[str, pl.DataFrame]
 SIZE = 60  # stocks: the server is a Python one
-
-if find_spec("moto") is None or find_spec("flask") is None:
-    pytest.skip("moto's server is not installed: make setup", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of an S3 server of its own process, with an empty bucket 'desk'."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{address}/desk", method="PUT")).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield address
-        process.terminate()
-
-
-@pytest.fixture
-def remote(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """The URI of an empty lake on that server; all the rest comes from the environment."""
-    settings = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT_URL": server, "ALLOW_HTTP": "true"}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    return f"s3://desk/{request.node.name}"
 
 
 @pytest.fixture
