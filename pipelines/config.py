@@ -35,6 +35,7 @@ from models.registry import KINDS, enlist, kind
 from models.sentiment.settings import SentimentSettings
 from pipelines.batch.settings import BatchSettings
 from pipelines.holdout import HoldoutSettings
+from pipelines.promotion import PromotionSettings
 from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
@@ -162,6 +163,7 @@ class Config(Settings):
     backtest: Backtest = Backtest()
     sweep: SweepSettings = SweepSettings()
     holdout: HoldoutSettings = HoldoutSettings()
+    promotion: PromotionSettings = PromotionSettings()
     batch: BatchSettings = BatchSettings()
     scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules

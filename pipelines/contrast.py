@@ -1,6 +1,6 @@
 """Contrast: two models of finished runs beside each other on the dates they share: settings, figures with paired intervals, curves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -103,9 +103,10 @@ def side(config: Config, found: Found, model: str | None = None) -> Side:
         raise KestrelError(f"{found.folder.name} has no model '{name}'. It has: {', '.join(dict.fromkeys(there))}.")
     if accounts is not None and (accounts / name / "nav.parquet").is_file():
         nav = _open(pl.read_parquet(accounts / name / "nav.parquet"), config.holdout, accounts, 0)
-    correlations = (
-        _open(pl.read_parquet(daily).filter(pl.col("model") == name), config.holdout, training, config.labels.reach) if daily.is_file() else None
-    )
+    correlations = None
+    if daily.is_file():
+        own = pl.read_parquet(daily).filter(pl.col("model") == name)
+        correlations = _open(own, config.holdout, training, config.labels.reach)
     raw, made = plain(found.folder / "config.json"), plain(found.folder / READ)
     settings = {key: str(value) for key, value in flattened({key: value for key, value in raw.items() if key not in PLACES}).items()}
     settings |= {f"version of {table}": str(version) for table, version in made.get("versions", {}).items()}
@@ -164,15 +165,15 @@ def _earned(found: pl.DataFrame | None) -> list[Row]:
         ("information ratio", metrics.information_ratio),
         ("largest drawdown of the excess", metrics.excess_drawdown),
     ):
-        rows.append(_single(title, *(measure(*pair) for pair in sides.values()), found.height))
-    rows.append(_single("turnover a year", *(YEAR * float(found[f"turnover_{end}"].mean()) for end in sides), found.height))  # type: ignore[arg-type]
-    return [*rows, _single("costs a year", *(_cost(found, end) for end in sides), found.height)]
+        rows.append(_single(title, [measure(*pair) for pair in sides.values()], found.height))
+    rows.append(_single("turnover a year", [YEAR * float(found[f"turnover_{end}"].to_numpy().mean()) for end in sides], found.height))
+    return [*rows, _single("costs a year", [_cost(found, end) for end in sides], found.height)]
 
 
 def _cost(found: pl.DataFrame, end: str) -> float:
     """Of mean equity a year."""
-    paid = sum(float(found[f"{name}_{end}"].sum()) for name in COSTS)
-    return paid / float(found[f"nav_{end}"].mean()) / found.height * YEAR  # type: ignore[arg-type]
+    paid = sum(float(found[f"{name}_{end}"].to_numpy().sum()) for name in COSTS)
+    return paid / float(found[f"nav_{end}"].to_numpy().mean()) / found.height * YEAR
 
 
 def _paired(figure: str, a_D: Floats, b_D: Floats) -> Row:
@@ -183,5 +184,6 @@ def _paired(figure: str, a_D: Floats, b_D: Floats) -> Row:
     return {"figure": figure, "A": means[0], "B": means[1], "B - A": gap.mean, "low": gap.low, "high": gap.high, "sessions": int(both.sum())}
 
 
-def _single(figure: str, a: float, b: float, sessions: int) -> Row:
-    return {"figure": figure, "A": a, "B": b, "B - A": b - a, "low": None, "high": None, "sessions": sessions}
+def _single(figure: str, pair: Sequence[float], sessions: int) -> Row:
+    one, other = pair
+    return {"figure": figure, "A": one, "B": other, "B - A": other - one, "low": None, "high": None, "sessions": sessions}

@@ -79,9 +79,10 @@ class Ledger:
         ends = [None if row[2] == FOREVER else date.fromisoformat(row[2]) for row in rows]
         return [Opening(row[0], date.fromisoformat(row[1]), end, row[3], row[4]) for row, end in zip(rows, ends, strict=True)]
 
-    def promote(self, challenger: str, champion: str, first: date, last: date, outcome: str, evidence: Mapping[str, Any]) -> None:
-        """Note what came of a challenger's trial against the champion."""
-        values = (challenger, champion, first.isoformat(), last.isoformat(), outcome, json.dumps(evidence, default=str), _now())
+    def promote(self, challenger: str, champion: str, first: date | None, last: date | None, outcome: str, evidence: Mapping[str, Any]) -> None:
+        """Note what came of a challenger's trial against the champion; without dates there was none."""
+        span = [day.isoformat() if day else None for day in (first, last)]
+        values = (challenger, champion, *span, outcome, json.dumps(evidence, default=str), _now())
         with opened(self.path) as connection:
             connection.execute("INSERT INTO promotions VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 

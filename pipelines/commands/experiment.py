@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.commands.shared import JSON, Context, command
+
+if TYPE_CHECKING:
+    from pipelines.config import Config
 
 experiments = click.Group()
 
@@ -56,3 +60,69 @@ def reproduce_(shared: Context, run: str, as_json: bool) -> None:
     show(rows, title=f"{folder.name}, made again", as_json=as_json)
     say(verdict(folder, rows))
     sys.exit(0 if all(row["equal"] for row in rows) else 1)
+
+
+@command(experiments, "promote")
+@click.argument("run", required=False)
+@click.option("--force", metavar="REASON", help="Promote without the evidence; the reason is recorded with the model.")
+@JSON
+def promote_(shared: Context, run: str | None, force: str | None, as_json: bool) -> None:
+    """Make a challenger the champion if its account beat the champion's after costs, on sessions that chose neither ([promotion]).
+
+    RUN is a training, or RUN/MODEL; default the registry's challenger.  Every trial is recorded, and counts against the next on its dates.
+
+    \b
+    Example:  kestrel promote latest/blend
+    """
+    from pipelines.console import show
+    from pipelines.promote import promote
+
+    config = _trained(shared)
+    show([promote(shared.lake(config), config, run, force=force)], title="Champion and challenger", as_json=as_json)
+
+
+@command(experiments, "holdout")
+@click.option("--open", "family", metavar="FAMILY", help="Open it for a family of models; that can't be taken back.")
+@click.option("--run", default="latest", show_default=True, help="The training whose models are opened.")
+@JSON
+def holdout_(shared: Context, family: str | None, run: str, as_json: bool) -> None:
+    """Show which sessions are held out and who opened them, or open them once for a family of models (ridge, trees, ranker, …).
+
+    \b
+    Example:  kestrel --set holdout.begin=2025-07-01 holdout --open ranker
+    """
+    from pipelines.console import Bars, say, show
+    from pipelines.ledger import Ledger
+    from pipelines.opening import open_holdout
+
+    config = _trained(shared)
+    if family is None:
+        say(f"Held out: {config.holdout}" if config.holdout.begin else "No sessions are held out. Name them in [holdout].")
+        rows = [one._asdict() for one in Ledger(Path(config.runs) / "ledger.db").openings()]
+        show(rows, title="Openings", as_json=as_json)
+        return
+    found = open_holdout(shared.lake(config), config, family, run, track=Bars())
+    show(found.rows, title=f"{family}, before the holdout and in it", as_json=as_json)
+    say(f"{found.training}\n{found.accounts}")
+
+
+@command(experiments, "ui")
+@click.option("--port", default=5000, show_default=True)
+@click.option("--open", "open_it", is_flag=True, help="Open it in a browser.")
+def ui_(shared: Context, port: int, open_it: bool) -> None:
+    """Open MLflow's pages over this desk's runs, on this machine only, and print the address of a view of its accounts.
+
+    \b
+    Example:  kestrel ui --port 5001
+    """
+    from pipelines.views import serve
+
+    serve(shared.config(), port, open_it=open_it)
+
+
+def _trained(shared: Context) -> "Config":
+    """The config named, else the latest training's."""
+    from pipelines.trade import trained_config
+
+    config = shared.config()
+    return config if shared.file is not None else trained_config(config, shared.sets)
