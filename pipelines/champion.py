@@ -42,9 +42,8 @@ def register(config: Config, alias: str, training: Path, model: str, *, why: str
             raise
     tags = {"training": training.name, "model": model, "why": why[:5000], **{f"sha256.{fit}": value for fit, value in chosen.sums.items()}}
     tags |= dict(more or {})
-    there = [
-        one for one in client.search_model_versions(f"name = '{NAME}'") if (one.tags.get("training"), one.tags.get("model")) == (training.name, model)
-    ]
+    same = {"training": training.name, "model": model}
+    there = [one for one in client.search_model_versions(f"name = '{NAME}'") if same.items() <= one.tags.items()]
     if there:
         version = str(there[0].version)
         for key, value in tags.items():

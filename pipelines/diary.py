@@ -72,9 +72,10 @@ def log_backtest(folder: Path, config: Config, source: Source, usage: Usage | No
             store.series(run, name, days["date"].to_list(), values)
 
 
-def log_page(folder: Path, model: str, page: Path, config: Config) -> None:
-    """The report of an account beside its figures."""
-    Experiments(Path(config.runs), config.tracking).attach("account", folder.name, model, page)
+def log_page(page: Path, config: Config) -> None:
+    """The report of an account beside its figures, where the account was logged."""
+    home = page.parent
+    Experiments(Path(config.runs), config.tracking).attach("account", home.parent.name, home.name, page)
 
 
 def by_model(rows: list[Row]) -> dict[str, list[Row]]:

@@ -30,7 +30,7 @@ def promote(lake: Lake, config: Config, run: str | None = None, *, force: str | 
     version.  Raises KestrelError, and the champion stays, where evidence is missing or falls short, or a holdout is all there is to judge by.
     """
     challenger, champion = _challenger(config, run), _holder(config)
-    runs, day = Path(config.runs), lake.scan("factors").select("date").max().collect().item()
+    day = lake.scan("factors").select("date").max().collect().item()
     if champion is None:
         why = f"the first one{f'; forced: {force}' if force else ''}"
         version = register(config, CHAMPION, challenger.training, challenger.model, why=why, day=day)
@@ -105,20 +105,11 @@ def _record(config: Config, row: dict[str, Any], evidence: Evidence | None, day:
         ledger.record("promotion", [row["challenger"]], evidence.dates[0], evidence.dates[-1])
     ledger.promote(row["challenger"], row["champion"], first, last, row["outcome"], {**plain, "why": row["why"]})
     store = Experiments(Path(config.runs), config.tracking)
-    tags = {
-        "kestrel.kind": "promotion",
-        "kestrel.outcome": row["outcome"],
-        "kestrel.challenger": row["challenger"],
-        "kestrel.champion": row["champion"],
-    }
-    metrics = {"gain_a_year": np.nan, "sessions": 0.0}
+    tags = {"kestrel.kind": "promotion", **{f"kestrel.{key}": row[key] for key in ("outcome", "challenger", "champion")}}
+    metrics = {"sessions": 0.0}
     if evidence is not None:
-        metrics = {
-            "gain_a_year": evidence.gain.mean,
-            "gain_low": evidence.gain.low,
-            "gain_high": evidence.gain.high,
-            "rank_ic": evidence.rank_ic.mean,
-        }
+        gain = evidence.gain
+        metrics = {"gain_a_year": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "rank_ic_gain": evidence.rank_ic.mean}
         metrics |= {"sessions": float(len(evidence.dates)), "level": evidence.level}
     name = f"{row['outcome']}: {row['challenger']} against {row['champion']}"
     run = store.log(name, tags={**tags, NOTE: row["why"], "kestrel.session": str(day)}, metrics=metrics)

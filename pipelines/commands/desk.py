@@ -120,10 +120,12 @@ def report_(shared: Context, run: str, model: str | None, lang: "Lang", open_it:
     \b
     Example:  kestrel report latest --lang zh --open
     """
+    from pipelines.diary import log_page
     from pipelines.report import report
 
     config = shared.config()
     page = report(shared.lake(config), config, run, model, lang)
+    log_page(page, config)
     click.echo(str(page))
     if open_it:
         click.launch(str(page))

@@ -47,9 +47,9 @@ def test_a_sealed_lake_ends_before_the_holdout_and_stays_sealed(prepared: Path) 
 
 
 def test_a_holdout_that_ends_before_it_begins_is_refused() -> None:
-    with pytest.raises(ValidationError, match="holdout.begin"):
+    with pytest.raises(ValidationError, match="Name a begin"):
         HoldoutSettings(begin=BEGIN, end=date(2026, 1, 1))
-    with pytest.raises(ValidationError, match="holdout.begin"):
+    with pytest.raises(ValidationError, match="Name a begin"):
         HoldoutSettings(end=BEGIN)
 
 
@@ -86,8 +86,8 @@ def test_no_command_shows_a_figure_of_a_closed_holdout(office: Path, office_in: 
     folder, _ = train(lake, config)
     assert folder != earlier
     assert pl.read_parquet(folder / "daily.parquet")["date"].max() < BEGIN  # type: ignore[operator]
-    with pytest.raises(KestrelError, match="holdout.begin hides those from 2026-02-02 on"):
-        promote(lake, config, f"{folder.name}/five_factors")
+    promote(lake, config, f"{folder.name}/five_factors")
+    with pytest.raises(KestrelError, match=r"holdout\.begin hides those from 2026-02-02 on"):
         promote(lake, config, f"{folder.name}/ridge")
 
 
