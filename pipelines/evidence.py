@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from backtest.metrics import SESSIONS
 from data.calendar import Sessions
@@ -99,7 +102,7 @@ def weighed(lake: Lake, config: Config, challenger: Contender, champion: Contend
         ics.append(correlations(dataset, sessions, score_SN, config.train.horizon)[1])
         accounts.append(trade(scores(score_SN, dataset.axes, sessions, side.model), ground).result)
     logs = [np.log1p(account.returns_D) for account in accounts]
-    gain = difference(*logs, level=level, block=block)
+    gain = widened(difference(*logs, level=level, block=block), len(logs[0]) / block, level)
     told = {name: figures(account, ground) for name, account in zip(("challenger", "champion"), accounts, strict=True)}
     return Evidence(
         challenger,
@@ -111,6 +114,17 @@ def weighed(lake: Lake, config: Config, challenger: Contender, champion: Contend
         {name: {key: found[key] for key in SHOWN} for name, found in told.items()},
         logs[0] - logs[1],
     )
+
+
+def widened(found: Interval, blocks: float, level: float) -> Interval:
+    """A block-bootstrap interval made as wide as few blocks ask for: by sqrt(b / (b - 1)), the variance that b blocks miss, and by Student's t.
+
+    With six blocks of normal days the bare interval of 90 % leaves out a mean of 0 below it in about one case of twelve, not of twenty
+    (tests/pipelines/test_promote.py).
+    """
+    free, part = max(blocks - 1, 0.5), (1 + level) / 2
+    wider = sqrt((free + 1) / free) * float(student.ppf(part, free) / normal.ppf(part))
+    return Interval(found.mean, found.mean - wider * (found.mean - found.low), found.mean + wider * (found.high - found.mean))
 
 
 def walked(training: Path, model: str, dataset: Dataset, sessions: NDArray[np.int64]) -> NDArray[np.float32]:

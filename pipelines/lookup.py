@@ -10,6 +10,7 @@ from pipelines.runs import DONE, latest
 
 LATEST = "latest"
 KINDS = ("backtest", "train")
+SHOWN = 5  # runs that a message names
 
 
 class Found(NamedTuple):
@@ -36,7 +37,9 @@ def find(config: Config, name: str, kinds: Sequence[str] = KINDS) -> Found:
     there = [path for kind in kinds for path in sorted(Path(config.runs).glob(f"{kind}-*")) if (path / DONE).is_file()]
     meant = [path for path in there if path.name == run] or [path for path in there if len(run) > 2 and run in path.name]
     if len(meant) > 1:
-        raise KestrelError(f"'{run}' means {len(meant)} runs: {', '.join(path.name for path in meant)}. Write more of its name.")
+        raise KestrelError(
+            f"'{run}' means {len(meant)} runs: {', '.join(path.name for path in meant[:SHOWN])}{', …' * (len(meant) > SHOWN)}. Write more of its name."
+        )
     if meant:
         return Found(meant[0], model or None)
     return _logged(config, name, there)
@@ -49,7 +52,7 @@ def _logged(config: Config, name: str, there: Sequence[Path]) -> Found:
     tags = Experiments(Path(config.runs), config.tracking).tags(name)
     folder = next((path for path in there if path.name == tags.get("kestrel.run")), None)
     if folder is None:
-        known = ", ".join(path.name for path in sorted(there, key=lambda path: -(path / DONE).stat().st_mtime_ns)[:5]) or "none"
+        known = ", ".join(path.name for path in sorted(there, key=lambda path: -(path / DONE).stat().st_mtime_ns)[:SHOWN]) or "none"
         where = f" MLflow knows it as {tags['kestrel.run']}, whose folder is gone." if "kestrel.run" in tags else ""
         raise KestrelError(f"There is no finished run '{name}' in {config.runs}.{where} The newest are: {known}.")
     return Found(folder, tags.get("kestrel.model"))

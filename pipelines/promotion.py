@@ -12,7 +12,7 @@ class PromotionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    sessions: int = Field(default=60, ge=20)
+    sessions: int = Field(default=120, ge=20)
     chance: float = Field(default=0.05, gt=0, lt=0.5)
     gain: float = 0.0
     block: int = Field(default=20, ge=1)

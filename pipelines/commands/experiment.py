@@ -48,7 +48,7 @@ def compare_(shared: Context, runs: tuple[str, ...], last: int, model: str | Non
 def reproduce_(shared: Context, run: str, as_json: bool) -> None:
     """Run a training or a backtest again from its table versions and config, and say whether it comes out equal, to the bit.
 
-    Every fit is fitted again.  Exit code 1 where anything differs.
+    Every fit is fitted again; `latest` is the latest training.  Exit code 1 where anything differs.
 
     \b
     Example:  kestrel reproduce latest

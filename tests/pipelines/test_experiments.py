@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 
 from data.lake import open_lake
-from pipelines.compare import compare, differences
+from pipelines.compare import compare, compare_two, differences
 from pipelines.config import Config
 from pipelines.contrast import contrast
-from pipelines.diary import log_backtest, log_training
+from pipelines.diary import log_backtest, log_page, log_training
 from pipelines.experiments import Experiments, flattened
-from pipelines.facing import page
 from pipelines.report import report
 from pipelines.trade import backtest, trained_scores
 from pipelines.train import train
 from pipelines.usage import Usage
+from pipelines.views import KEY, TAG, save_view
 
 ConfigIn = Callable[[Path], Config]
 
@@ -30,7 +30,13 @@ def test_differences_are_the_settings_that_are_not_the_same() -> None:
     assert rows == [{"setting": "k", "a": "50", "b": "30"}]
 
 
-def beside(config: Config, desk: Path, accounts: Path, training: Path) -> None:
+def page_of(accounts: Path) -> Path:
+    page = accounts / "ridge" / "report.html"
+    page.write_text("<p>a page</p>")
+    return page
+
+
+def beside(config: Config, desk: Path, accounts: Path, training: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two models of a backtest, named in each way, are compared on the dates that both have."""
     names = [(f"{accounts.name}/ridge", "latest/five_factors"), (f"{accounts.name[-6:]}/ridge", f"{training.name}/five_factors")]
     figures = [contrast(config, *pair).figures() for pair in names]
@@ -46,9 +52,16 @@ def beside(config: Config, desk: Path, accounts: Path, training: Path) -> None:
     assert one["RankIC, 5 sessions"]["A"] == pytest.approx(daily["rank_ic"].fill_nan(None).mean())
     id_of = Experiments(desk / "runs").find("`kestrel.model`", "ridge")[0].info.run_id
     assert {row["B - A"] for row in contrast(config, "latest/ridge", id_of).figures()} == {0.0}
-    html = page(contrast(config, *names[0]))
+    compare_two(config, *names[0], html=desk / "two.html", as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["A"], told["B"]) == (f"{accounts.name}/ridge", f"{accounts.name}/five_factors")
+    assert [row["figure"] for row in told["figures"]] == list(one)
+    assert told["settings"] == [{"setting": "model", "A": "ridge", "B": "five_factors"}]
+    html = (desk / "two.html").read_text(encoding="utf-8")
     assert "<script src" not in html
     assert "What sets them apart" in html
+    compare_two(config, *names[1], model="ridge")
+    assert "B - A" in capsys.readouterr().out
 
 
 def test_runs_are_logged_as_parents_and_children_compared_and_reported(desk: Path, config_in: ConfigIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +88,13 @@ def test_runs_are_logged_as_parents_and_children_compared_and_reported(desk: Pat
     logged = store.client.get_metric_history(account.info.run_id, "nav")
     assert [point.value for point in logged] == nav["nav"].to_list()
     assert logged[0].step == (nav["date"][0] - date(1970, 1, 1)).days
-    beside(config, desk, accounts, training)
+    beside(config, desk, accounts, training, capsys)
+    log_page(page_of(accounts), config)
+    assert "report.html" in {file.path for file in store.client.list_artifacts(account.info.run_id)}
+    assert save_view(store).startswith(f"#/experiments/{store.experiment}/runs")
+    view = json.loads(store.client.get_experiment(store.experiment).tags[TAG + KEY])
+    known = {*(f"tags.`{name}`" for name in account.data.tags), *(f"metrics.`{name}`" for name in account.data.metrics)}
+    assert {name for name in view["selectedColumns"] if name.startswith(("tags", "metrics"))} <= known
     compare(config, last=20, as_json=True)
     rows = json.loads(capsys.readouterr().out)
     assert {row["model"] for row in rows} == set(config.train.models)
