@@ -37,9 +37,8 @@ def find(config: Config, name: str, kinds: Sequence[str] = KINDS) -> Found:
     there = [path for kind in kinds for path in sorted(Path(config.runs).glob(f"{kind}-*")) if (path / DONE).is_file()]
     meant = [path for path in there if path.name == run] or [path for path in there if len(run) > 2 and run in path.name]
     if len(meant) > 1:
-        raise KestrelError(
-            f"'{run}' means {len(meant)} runs: {', '.join(path.name for path in meant[:SHOWN])}{', …' * (len(meant) > SHOWN)}. Write more of its name."
-        )
+        some = ", ".join([*(path.name for path in meant[:SHOWN]), *(["…"] if len(meant) > SHOWN else [])])
+        raise KestrelError(f"'{run}' means {len(meant)} runs: {some}. Write more of its name.")
     if meant:
         return Found(meant[0], model or None)
     return _logged(config, name, there)
