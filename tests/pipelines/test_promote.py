@@ -10,11 +10,12 @@ from click.testing import CliRunner
 
 from data.errors import KestrelError
 from data.lake import open_lake
+from factors.judge import Interval, difference
 from pipelines import promote as module
 from pipelines.champion import CHALLENGER, CHAMPION, NAME, aliased
 from pipelines.cli import main
 from pipelines.config import Config
-from pipelines.evidence import Contender, Evidence, fresh, weighed
+from pipelines.evidence import Contender, Evidence, fresh, weighed, widened
 from pipelines.experiments import Experiments
 from pipelines.ledger import Ledger
 from pipelines.promote import promote
@@ -113,3 +114,18 @@ def test_the_command_refuses_with_one_message(office: Path, monkeypatch: pytest.
     assert found.exit_code == 1
     assert found.output.startswith("error: train-")
     assert "Traceback" not in found.output
+
+
+def test_luck_passes_about_as_often_as_the_config_says() -> None:
+    rng, bare, wide = np.random.default_rng(1), 0, 0
+    for seed in range(200):  # challengers worth as much as the champion, six blocks of days with fat tails
+        gap_D = 0.003 * rng.standard_t(5, size=120)
+        found = difference(gap_D, np.zeros(120), level=0.9, draws=500, seed=seed)
+        bare, wide = bare + (found.low > 0), wide + (widened(found, 6.0, 0.9).low > 0)
+    assert bare > 1.3 * 0.05 * 200
+    assert 0.02 * 200 < wide < 1.3 * 0.05 * 200
+
+
+def test_many_blocks_leave_an_interval_nearly_as_it_is() -> None:
+    found = widened(Interval(1.0, 0.0, 3.0), 1000.0, 0.9)
+    assert (found.mean, found.low, found.high) == pytest.approx((1.0, 0.0, 3.0), abs=0.01)
