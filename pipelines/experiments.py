@@ -100,7 +100,7 @@ class Experiments:
 
     def parent(self, run: str) -> str | None:
         """The id of the run that a folder was logged as."""
-        query = f"tags.`kestrel.run` = '{run}' and tags.`kestrel.kind` IN ('train', 'backtest')"
+        query = f"tags.`kestrel.kind` = '{run.partition('-')[0]}' and tags.`kestrel.run` = '{run}'"
         found = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
         return str(found[0].info.run_id) if found else None
 

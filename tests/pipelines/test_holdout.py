@@ -86,9 +86,13 @@ def test_no_command_shows_a_figure_of_a_closed_holdout(office: Path, office_in: 
     folder, _ = train(lake, config)
     assert folder != earlier
     assert pl.read_parquet(folder / "daily.parquet")["date"].max() < BEGIN  # type: ignore[operator]
-    promote(lake, config, f"{folder.name}/five_factors")
+
+
+def test_no_evidence_comes_from_a_closed_holdout(office: Path, office_in: OfficeIn) -> None:
+    lake, config = open_lake(office / "lake"), sealed_in(office_in, office)
+    promote(lake, config, "latest/five_factors")
     with pytest.raises(KestrelError, match=r"holdout\.begin hides those from 2026-02-02 on"):
-        promote(lake, config, f"{folder.name}/ridge")
+        promote(lake, config, "latest/ridge")
 
 
 def test_a_family_opens_once_and_the_opening_is_recorded(office: Path, office_in: OfficeIn, monkeypatch: pytest.MonkeyPatch) -> None:
