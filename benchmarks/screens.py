@@ -1,4 +1,4 @@
-"""Pictures of MLflow's pages over the desk in the working folder, and of a comparison, by headless Chromium: python screens.py FOLDER."""
+"""Pictures of MLflow's pages over the desk in the working folder, and of a comparison, by headless Chromium: python -P screens.py FOLDER."""
 
 import json
 import subprocess

@@ -1,6 +1,7 @@
 """Views: how MLflow's pages show a desk's runs: a saved view of the accounts, best information ratio first."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,8 @@ def serve(config: Config, port: int, *, open_it: bool = False) -> None:
     if not remote:
         say("MLflow takes some seconds to start; Ctrl-C ends it.")
         command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--host", "127.0.0.1", "--port", str(port)]
-        with subprocess.Popen(command) as server:
+        # Its background jobs judge language models, which nobody asked for here.
+        with subprocess.Popen(command, env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}) as server:
             try:
                 if open_it:
                     click.launch(address)
