@@ -17,7 +17,7 @@ from pipelines.views import save_view
 
 PORT, WIDTH = 5057, 1500
 PATIENCE = 180.0  # seconds for the server to start
-SETTLED = 25_000  # milliseconds of the page's own time until it is drawn
+SETTLED = 25_000  # milliseconds until a page is drawn
 
 
 def main(folder: Path) -> None:
@@ -58,7 +58,7 @@ def wait(url: str) -> None:
 def shoot(url: str, file: Path, height: int) -> None:
     """A picture of a page as a reader sees it."""
     look = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
-    subprocess.run(["chromium", *look, f"--virtual-time-budget={SETTLED}", f"--screenshot={file.resolve()}", url], check=True, capture_output=True)
+    subprocess.run(["chromium", *look, f"--timeout={SETTLED}", f"--screenshot={file.resolve()}", url], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

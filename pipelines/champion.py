@@ -49,7 +49,9 @@ def register(config: Config, alias: str, training: Path, model: str, *, why: str
         for key, value in tags.items():
             client.set_model_version_tag(NAME, version, key, value)
     else:
-        source, run = training.resolve().as_uri(), store.parent(training.name)
+        run = store.parent(training.name)
+        # A server takes no path of another machine.
+        source = training.resolve().as_uri() if not store.uri.startswith("http") else f"runs:/{run}" if run else f"kestrel:{training.name}"
         version = str(client.create_model_version(NAME, source, run_id=run, tags=tags, await_creation_for=0).version)
     client.update_model_version(NAME, version, description=f"{model} of {training.name}. {why}")
     client.set_registered_model_alias(NAME, alias, version)

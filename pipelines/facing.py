@@ -24,7 +24,7 @@ def page(found: Contrast) -> str:
     first, last = found.span
     lede = f"A: {names['A']} · B: {names['B']} · {first} to {last}, the dates that both have"
     footer = "Intervals of 95 % by a circular block bootstrap of paired days, blocks of 20 sessions. What was is no promise and no investment advice."
-    return whole(f"{_short(found, 'a')} and {_short(found, 'b')}", lede, cards, top=_top(rows), footer=footer)
+    return whole(f"{_short(found, 'a')} and {_short(found, 'b')}", lede, cards, top=_top(rows, found.a.horizon), footer=footer)
 
 
 def _short(found: Contrast, end: str) -> str:
@@ -33,11 +33,11 @@ def _short(found: Contrast, end: str) -> str:
     return side.model if found.a.model != found.b.model else side.name
 
 
-def _top(rows: list[Row]) -> str:
+def _top(rows: list[Row], horizon: int) -> str:
     """The figures that a reader looks for first."""
     shown: list[tuple[str, str]] = []
     for row in rows:
-        if row["figure"] == "excess a year" or (row["figure"].startswith("RankIC") and not shown):
+        if row["figure"] in ("excess a year", f"RankIC, {horizon} sessions"):
             pattern = _pattern(row["figure"])
             shown += [(f"{row['figure']}, {end}", form(row[end], pattern)) for end in ("A", "B")]
             shown.append((f"{row['figure']}, B − A, 95 %: {_interval(row)}", form(row["B - A"], pattern)))
