@@ -1,5 +1,6 @@
 """Pictures of MLflow's pages over the desk in the working folder, and of a comparison, by headless Chromium: python -P screens.py FOLDER."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from websocket import create_connection
+
 from pipelines.config import load
 from pipelines.contrast import contrast
 from pipelines.experiments import Experiments
@@ -17,7 +20,7 @@ from pipelines.views import save_view
 
 PORT, WIDTH = 5057, 1500
 PATIENCE = 180.0  # seconds for the server to start
-SETTLED = 25_000  # milliseconds until a page is drawn
+SETTLED = 22  # seconds until a page is drawn
 
 
 def main(folder: Path) -> None:
@@ -56,9 +59,21 @@ def wait(url: str) -> None:
 
 
 def shoot(url: str, file: Path, height: int) -> None:
-    """A picture of a page as a reader sees it."""
+    """A picture of a page as a reader sees it, SETTLED after it was asked for; the panel at MLflow's right is left out."""
     look = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
-    subprocess.run(["chromium", *look, f"--timeout={SETTLED}", f"--screenshot={file.resolve()}", url], check=True, capture_output=True)
+    with TemporaryDirectory() as profile:
+        command = ["chromium", *look, f"--user-data-dir={profile}", f"--remote-debugging-port={PORT + 1}", "--remote-allow-origins=*", url]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
+            wait(f"http://127.0.0.1:{PORT + 1}/json")
+            time.sleep(SETTLED)
+            with urlopen(f"http://127.0.0.1:{PORT + 1}/json") as answer:
+                address = next(tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page")
+            clip = {"x": 0, "y": 0, "width": WIDTH if url.startswith("file") else 1112, "height": height, "scale": 1}
+            line = create_connection(address)
+            line.send(json.dumps({"id": 1, "method": "Page.captureScreenshot", "params": {"format": "png", "clip": clip}}))
+            file.write_bytes(base64.b64decode(json.loads(line.recv())["result"]["data"]))
+            line.close()
+            browser.terminate()
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def save_view(store: Experiments) -> str:
     value = json.dumps(VIEW)
     if store.client.get_experiment(store.experiment).tags.get(TAG + KEY) != value:
         store.client.set_experiment_tag(store.experiment, TAG + KEY, value)
+        store.client.set_experiment_tag(store.experiment, "mlflow.experimentKind", "custom_model_development")
     return f"#/experiments/{store.experiment}/runs?viewStateShareKey={KEY}"
 
 
