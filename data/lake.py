@@ -73,7 +73,7 @@ class Lake:
 
     def pin(self) -> "Lake":
         """This lake as it is now: whatever others write later, every read gives the same rows."""
-        return Lake(self.uri, versions=self.versions() | ({ABOUT: self.version(ABOUT)} if self.has(ABOUT) else {}))
+        return Lake(self.uri, versions=self.pinned | self.versions() | ({ABOUT: self.version(ABOUT)} if self.has(ABOUT) else {}))
 
     def at(self, moment: datetime) -> "Lake":
         """This lake as it was: each table at its newest version committed by then; tables begun later aren't there."""

@@ -6,43 +6,58 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.calendar import Sessions
 from data.errors import KestrelError
 from data.lake import Lake
 from data.progress import Track, silent
 from factors.judge import Interval, difference
-from models.dataset import Dataset
-from models.registry import load
 from models.walk import correlations
-from pipelines.choice import Choice, choose, fold_of, seeds_home
+from pipelines.choice import Choice, choose
 from pipelines.config import Config
+from pipelines.evidence import LOOKBACK, walked
 from pipelines.experiments import Experiments
+from pipelines.holdout import seen, unsealed
 from pipelines.prepare import dataset_of
 from pipelines.runs import DONE, read_json
-from pipelines.train import ensemble, train
+from pipelines.train import train
 
 NAME = "kestrel"  # of the registered model
 CHAMPION, CHALLENGER = "champion", "challenger"
-LOOKBACK = 90  # sessions before a trial that models look back on
 
 
-def register(config: Config, alias: str, training: Path, model: str, *, why: str, day: date) -> str:
-    """Give a model of a training the alias, with the hashes of what would score `day`; returns the registry's version."""
+def register(config: Config, alias: str, training: Path, model: str, *, why: str, day: date, more: Mapping[str, str] | None = None) -> str:
+    """Give a model of a training the alias, with the hashes of what would score `day`; returns the registry's version.
+
+    A model that is registered already keeps its version.  more: tags on top.
+    """
     from mlflow.exceptions import MlflowException
 
-    client = Experiments(Path(config.runs), config.tracking).client
-    chosen = choose(config, day, training=training, model=model)
+    store = Experiments(Path(config.runs), config.tracking)
+    client, chosen = store.client, choose(config, day, training=training, model=model)
     try:
         client.create_registered_model(NAME)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {"training": training.name, "model": model, "why": why, **{f"sha256.{fit}": value for fit, value in chosen.sums.items()}}
-    version = client.create_model_version(NAME, training.resolve().as_uri(), tags=tags, await_creation_for=0)
-    client.set_registered_model_alias(NAME, alias, version.version)
-    return str(version.version)
+    tags = {"training": training.name, "model": model, "why": why[:5000], **{f"sha256.{fit}": value for fit, value in chosen.sums.items()}}
+    tags |= dict(more or {})
+    same = {"training": training.name, "model": model}
+    there = [one for one in client.search_model_versions(f"name = '{NAME}'") if same.items() <= one.tags.items()]
+    if there:
+        version = str(there[0].version)
+        for key, value in tags.items():
+            client.set_model_version_tag(NAME, version, key, value)
+    else:
+        run = store.parent(training.name)
+        # A server takes no path of another machine.
+        source = training.resolve().as_uri() if not store.uri.startswith("http") else f"runs:/{run}" if run else f"kestrel:{training.name}"
+        version = str(client.create_model_version(NAME, source, run_id=run, tags=tags, await_creation_for=0).version)
+    client.update_model_version(NAME, version, description=f"{model} of {training.name}. {why}")
+    client.set_registered_model_alias(NAME, alias, version)
+    if alias == CHAMPION and (challenger := aliased(config, CHALLENGER)) and (challenger["training"], challenger["model"]) == (training.name, model):
+        client.delete_registered_model_alias(NAME, CHALLENGER)
+    return version
 
 
 def aliased(config: Config, alias: str) -> Mapping[str, str] | None:
@@ -77,12 +92,14 @@ def registered(config: Config, alias: str, day: date) -> Choice:
 
 
 def retrain(lake: Lake, config: Config, *, track: Track = silent) -> dict[str, Any]:
-    """Train on what the lake knows now, and let the new choice challenge the champion on the last config.batch.trial sessions.
+    """Train on what the lake knows now, and let the new choice meet the champion on the last config.batch.trial sessions.
 
-    It becomes the champion where its mean RankIC there isn't lower, or where there is none yet.  Both score each session by a model
-    that was fitted before it, so a champion that wasn't fitted anew is judged as it would have gone on.
+    The same idea on newer data (the champion's model and settings) takes over where its mean RankIC there isn't lower; the first of all
+    does at once; another idea becomes the challenger, which `kestrel promote` asks for evidence.  Both score each session by a model that
+    was fitted before it, so a champion that wasn't fitted anew is judged as it would have gone on.  It learns from a holdout's sessions,
+    of which no figure is shown, and the trial ends before them.
     """
-    folder, _ = train(lake, config, track=track)
+    folder, _ = train(unsealed(lake, config.holdout), config, track=track)
     model, holder = str(read_json(folder / DONE)["chosen"]), aliased(config, CHAMPION)
     last = lake.scan("factors").select("date").max().collect().item()
     row = {"training": folder.name, "model": model}
@@ -91,28 +108,29 @@ def retrain(lake: Lake, config: Config, *, track: Track = silent) -> dict[str, A
     if holder is None or not (Path(config.runs) / holder["training"] / DONE).is_file():
         register(config, CHAMPION, folder, model, why="the first one", day=last)
         return {**row, "outcome": "champion", "why": "the first one"}
-    gap = trial(lake, config, (folder, model), (Path(config.runs) / holder["training"], holder["model"]), last)
+    before = Path(config.runs) / holder["training"]
+    gap = trial(lake, config, (folder, model), (before, holder["model"]))
     why = f"RankIC {gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}) against {holder['model']} of {holder['training']}"
-    alias = CHAMPION if gap.mean >= 0 else CHALLENGER
+    renewed = (idea(folder), model) == (idea(before), holder["model"])
+    alias = CHAMPION if renewed and gap.mean >= 0 else CHALLENGER
+    why += "" if renewed else "; another idea than the champion's, which takes over by: kestrel promote"
     register(config, alias, folder, model, why=why, day=last)
     return {**row, "outcome": alias, "why": why}
 
 
-def trial(lake: Lake, config: Config, challenger: tuple[Path, str], champion: tuple[Path, str], last: date) -> Interval:
+def idea(training: Path) -> dict[str, Any]:
+    """The settings of a training without the data and the code that it met."""
+    found: dict[str, Any] = read_json(training / "identity.json")
+    return {key: value for key, value in found.items() if key not in ("factor_table", "versions", "code", "until")}
+
+
+def trial(lake: Lake, config: Config, challenger: tuple[Path, str], champion: tuple[Path, str]) -> Interval:
     """The challenger's daily RankIC less the champion's over the last sessions whose labels are known, with its block-bootstrap interval."""
+    lake = seen(lake, config.holdout)
+    last = lake.scan("factors").select("date").max().collect().item()
     dates = [day for day in Sessions.of(lake.read("calendar")).dates if day <= last]
     first = max(len(dates) - config.batch.trial - config.labels.reach, 0)
     dataset = dataset_of(lake, config, start=dates[max(first - LOOKBACK, 0)], end=last)
     sessions = np.arange(dataset.axes.index(dates[first]), len(dataset.axes.dates))
     series = [correlations(dataset, sessions, walked(*one, dataset, sessions), config.train.horizon)[1] for one in (challenger, champion)]
     return difference(*series)
-
-
-def walked(training: Path, model: str, dataset: Dataset, sessions: NDArray[np.int64]) -> NDArray[np.float32]:
-    """score_SN of a training's model, each session by the fold that tests it or the last one before."""
-    folds = [fold_of(training, dataset.axes.dates[session])["name"] for session in sessions]
-    parts = []
-    for name in dict.fromkeys(folds):
-        own = sessions[[fold == name for fold in folds]]
-        parts.append(ensemble([load(home).score(dataset, own) for home in seeds_home(training, model, name)]))
-    return np.concatenate(parts)

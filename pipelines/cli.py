@@ -8,6 +8,7 @@ from pipelines.commands import upkeep
 from pipelines.commands.daily import daily
 from pipelines.commands.desk import desk
 from pipelines.commands.distil import students
+from pipelines.commands.experiment import experiments
 from pipelines.commands.factor import factors
 from pipelines.commands.lake import data
 from pipelines.commands.sentiment import sentiment
@@ -35,5 +36,5 @@ data.add_command(upkeep.vacuum_)
 data.add_command(upkeep.restore_)
 for student_command in students.commands.values():
     sentiment.add_command(student_command)
-for group in (data, factors, sentiment, *desk.commands.values(), *daily.commands.values()):
+for group in (data, factors, sentiment, *desk.commands.values(), *experiments.commands.values(), *daily.commands.values()):
     main.add_command(group)

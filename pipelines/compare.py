@@ -1,14 +1,20 @@
-"""Compare: the newest accounts in MLflow side by side, which settings set them apart, and the latest training's models paired with each other."""
+"""Compare: two runs, or the newest accounts in MLflow, side by side; what sets them apart; the latest training's models paired."""
 
+import json
+import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from backtest.report.markup import clean
 from data.errors import KestrelError
 from data.lake import Lake
 from pipelines.config import Config, stored
-from pipelines.console import show
+from pipelines.console import say, show
+from pipelines.contrast import contrast
 from pipelines.experiments import Experiments
-from pipelines.runs import DONE, latest
+from pipelines.holdout import seen, shown
+from pipelines.runs import DONE, latest, read_json, write_text
 from pipelines.verdict import verdict
 
 METRICS = (
@@ -26,9 +32,12 @@ METRICS = (
 
 def compare(config: Config, *, last: int, as_json: bool) -> None:
     """Print the last accounts, best information ratio first, then the settings in which their backtests differ."""
-    accounts = Experiments(Path(config.runs), config.tracking).find("`kestrel.kind`", "account", last=last)
-    if not accounts:
+    logged = Experiments(Path(config.runs), config.tracking).find("`kestrel.kind`", "account", last=last)
+    if not logged:
         raise KestrelError(f"MLflow has no backtest in {config.runs} yet. Run: kestrel backtest")
+    accounts = [account for account in logged if _open(account, config)]
+    if len(accounts) < len(logged):
+        say(f"{len(logged) - len(accounts)} accounts reach into the holdout {config.holdout} and are left out.")
     rows = [_row(account) for account in accounts]
     rows.sort(key=lambda row: -(row["information_ratio"] or 0.0))
     show(rows, title="Backtests in MLflow", as_json=as_json)
@@ -43,6 +52,10 @@ def judge(lake: Lake, config: Config) -> None:
         return
     folder = latest(Path(config.runs), "train")
     config = stored(folder / "config.json", config)
+    if not shown(folder, date.fromisoformat(read_json(folder / DONE)["span"][1]), config.holdout):
+        say(f"{folder.name} reaches into the holdout {config.holdout}: train again to see it up to there.")
+        return
+    lake = seen(lake, config.holdout, folder)
     found = verdict(lake, config, folder)
     main = [{name: value for name, value in row.items() if name != "horizon"} for row in found["paired"] if row["horizon"] == config.train.horizon]
     if main:
@@ -77,6 +90,14 @@ def _row(account: Any) -> dict[str, Any]:
     }
 
 
+def _open(account: Any, config: Config) -> bool:
+    """Whether an account's figures may be shown; of one that was logged without its dates nobody knows."""
+    last = account.data.tags.get("kestrel.last")
+    if last is None:
+        return config.holdout.begin is None
+    return shown(Path(config.runs) / account.data.tags["kestrel.run"], date.fromisoformat(last), config.holdout)
+
+
 def differences(params: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
     """A row for each setting that isn't the same in all runs: {'setting', run: value, …}."""
     names = sorted({name for one in params.values() for name in one})
@@ -85,3 +106,22 @@ def differences(params: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
         for name in names
         if len({one.get(name) for one in params.values()}) > 1
     ]
+
+
+def compare_two(config: Config, a: str, b: str, *, model: str | None = None, html: Path | None = None, as_json: bool = False) -> None:
+    """Print two runs beside each other, and write their page where one is asked for."""
+    found = contrast(config, a, b, model=model)
+    names, figures, apart = {"A": found.a.name, "B": found.b.name}, found.figures(), found.settings()
+    first, last = found.span
+    if html is not None:
+        from pipelines.facing import page
+
+        write_text(html, page(found))
+    if as_json:
+        whole = {**names, "span": [first.isoformat(), last.isoformat()], "figures": figures, "settings": apart}
+        sys.stdout.write(json.dumps(clean(whole), indent=1) + "\n")
+        return
+    show(figures, title=f"A: {names['A']}   B: {names['B']}   {first} to {last}; 95 % intervals, paired days in blocks of 20 sessions")
+    show(apart, title="What sets them apart")
+    if html is not None:
+        say(str(html))

@@ -35,6 +35,8 @@ from models.registry import KINDS, enlist, kind
 from models.sentiment.settings import SentimentSettings
 from pipelines.batch.settings import BatchSettings
 from pipelines.given import refuse_unsafe
+from pipelines.holdout import HoldoutSettings
+from pipelines.promotion import PromotionSettings
 from pipelines.scale import ScaleSettings
 
 DEFAULT_FILE = "kestrel.toml"
@@ -161,6 +163,8 @@ class Config(Settings):
     sentiment: SentimentSettings = SentimentSettings()
     backtest: Backtest = Backtest()
     sweep: SweepSettings = SweepSettings()
+    holdout: HoldoutSettings = HoldoutSettings()
+    promotion: PromotionSettings = PromotionSettings()
     batch: BatchSettings = BatchSettings()
     scale: ScaleSettings = ScaleSettings()
     rules: dict[str, dict[str, list[list[Any]]]] = Field(default_factory=dict)  # overrides of the exchange's dated rules
@@ -226,14 +230,18 @@ def parse(raw: dict[str, Any], where: str) -> Config:
         raise KestrelError("\n".join(f"{where}: {_explained(item)}" for item in error.errors())) from None
 
 
-def stored(file: Path, here: Config, *, sets: Sequence[str] = ()) -> Config:
-    """The config that a run kept in its config.json, `--set` on top, under the paths and the [batch] of `here`, which may have changed since."""
+def stored(file: Path, here: Config, *, sets: Sequence[str] = (), whole: bool = False) -> Config:
+    """The config that a run kept in its config.json, `--set` on top, under the paths and the [batch] of `here`, which may have changed since.
+
+    A holdout that `here` names comes in the place of the run's own, unless the `whole` config is asked for as it was.
+    """
     if not file.is_file():
         raise KestrelError(f"{file} is missing: the run is incomplete. Run it again.")
     raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     for item in sets:
         _set(raw, item)
-    paths = here.model_dump(mode="json", include={"lake", "runs", "signals", "tracking", "batch"})
+    names = {"lake", "runs", "signals", "tracking", "batch"} | ({"holdout"} if here.holdout.begin and not whole else set())
+    paths = here.model_dump(mode="json", include=names)
     try:
         return Config.model_validate_json(json.dumps(raw | paths, default=str))
     except ValidationError as error:

@@ -10,7 +10,8 @@ from data.lake import Lake
 from pipelines.build import build_factors
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say, show
-from pipelines.present import log_backtest, log_training, show_signal, show_training
+from pipelines.diary import log_backtest, log_training
+from pipelines.present import show_signal, show_training
 from pipelines.report import report
 from pipelines.runs import DONE, read_json
 from pipelines.signal import signal

@@ -26,6 +26,7 @@ from factors.trials import benjamini_yekutieli, bonferroni, holm
 from pipelines.build import Asked, asked, current_factors
 from pipelines.config import Config
 from pipelines.ground import HORIZONS, Columns, Ground, ground
+from pipelines.holdout import seen
 from pipelines.ledger import Ledger
 from pipelines.prepare import Cleaner, chosen_names, digest
 from pipelines.tearsheet.document import write_sheet
@@ -67,6 +68,7 @@ def evaluate(
     a side.  top: how many of the strongest get a sheet of their own on the page.  Raises KestrelError for factors or sessions that the
     lake hasn't got.
     """
+    lake = seen(lake, config.holdout)
     key = current_factors(lake)
     there = [name for name in lake.scan("factors").collect_schema().names() if name not in ("date", "symbol")]
     written = [parse(text) for text in texts]

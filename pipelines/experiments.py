@@ -1,27 +1,27 @@
 """MLflow as the desk's memory: a parent run a command, a child a model, fold and seed; plain files only, nothing pickled."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.config import Config
+from pipelines.usage import Usage
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 EXPERIMENT = "kestrel"
 BATCH = 1000  # metrics that MLflow takes at once
+LONGEST = 6000  # characters of a parameter's value
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
 
 
 class Experiments:
-    """One tracking store, by default sqlite and an artifact folder in `runs`."""
+    """One tracking store, by default sqlite and an artifact folder in `runs`; a server's URI keeps both there."""
 
     def __init__(self, runs: Path, uri: str | None = None) -> None:
         from mlflow import MlflowClient
@@ -30,7 +30,7 @@ class Experiments:
         self.uri = uri or f"sqlite:///{(runs / 'mlflow.db').resolve()}"
         self.client = MlflowClient(tracking_uri=self.uri)
         found = self.client.get_experiment_by_name(EXPERIMENT)
-        artifacts = None if uri else (runs / "artifacts").resolve().as_uri()
+        artifacts = None if self.uri.startswith("http") else (runs / "artifacts").resolve().as_uri()
         self.experiment = found.experiment_id if found else self.client.create_experiment(EXPERIMENT, artifact_location=artifacts)
 
     def log(
@@ -42,36 +42,82 @@ class Experiments:
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         files: Sequence[Path] = (),
+        tables: Mapping[str, int] | None = None,
+        lake: str = "",
+        usage: Usage | None = None,
     ) -> str:
-        """A finished run; returns its id.  Metrics that are no finite number are left out."""
+        """A finished run; returns its id.  Metrics that are no finite number are left out.
+
+        tables: {table: version} of the lake, which become the run's datasets.  usage: when it ran and what it took.
+        """
         from mlflow.entities import Metric, Param
 
         labels = dict(tags or {}) | ({PARENT: parent} if parent else {})
-        run = self.client.create_run(self.experiment, run_name=name, tags=labels).info
-        stamp = run.start_time
-        flat = [Param(key, str(value)[:500]) for key, value in flattened(params or {}).items()]
-        known = [Metric(key, float(value), stamp, 0) for key, value in (metrics or {}).items() if np.isfinite(value)]
+        run = self.client.create_run(self.experiment, start_time=usage.began if usage else None, run_name=name, tags=labels).info
+        figures = {**(metrics or {}), **(usage.figures() if usage else {})}
+        flat = [Param(key, str(value)[:LONGEST]) for key, value in flattened(params or {}).items()]
+        known = [Metric(key, float(value), run.start_time, 0) for key, value in figures.items() if np.isfinite(value)]
         for at in range(0, max(len(flat), len(known)), 100):
             self.client.log_batch(run.run_id, metrics=known[at : at + 100], params=flat[at : at + 100])
+        for key, points in usage.course().items() if usage else ():
+            self._points(run.run_id, [Metric(key, value, at, place) for place, (at, value) in enumerate(points)])
+        if tables:
+            self._inputs(run.run_id, tables, lake)
         for file in files:
             self.client.log_artifact(run.run_id, str(file))
-        self.client.set_terminated(run.run_id)
+        self.client.set_terminated(run.run_id, end_time=usage.ended if usage else None)
         return str(run.run_id)
 
     def series(self, run_id: str, key: str, dates: Sequence[date], values: NDArray[np.floating]) -> None:
-        """A metric by date: the step is the day's number since 1970."""
+        """A metric by date: the step is the day's number since 1970, the time its midnight, so that MLflow's plots have real dates."""
         from mlflow.entities import Metric
 
-        stamp = self.client.get_run(run_id).info.start_time
-        epoch = date(1970, 1, 1)
-        points = [Metric(key, float(value), stamp, (day - epoch).days) for day, value in zip(dates, values, strict=True) if np.isfinite(value)]
-        for at in range(0, len(points), BATCH):
-            self.client.log_batch(run_id, metrics=points[at : at + BATCH])
+        steps = [(day - date(1970, 1, 1)).days for day in dates]
+        stamps = [round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000) for day in dates]
+        known = zip(steps, stamps, values, strict=True)
+        self._points(run_id, [Metric(key, float(value), stamp, step) for step, stamp, value in known if np.isfinite(value)])
+
+    def attach(self, kind: str, run: str, model: str, file: Path) -> None:
+        """Add a file to the run of a model, where it was logged."""
+        query = f"tags.`kestrel.kind` = '{kind}' and tags.`kestrel.run` = '{run}' and tags.`kestrel.model` = '{model}'"
+        for found in self.client.search_runs([self.experiment], query, max_results=1):
+            self.client.log_artifact(found.info.run_id, str(file))
 
     def find(self, tag: str, value: str, *, last: int = 20) -> list[Any]:
         """The newest runs with a tag, newest first."""
         query = f"tags.{tag} = '{value}'"
         return list(self.client.search_runs([self.experiment], query, max_results=last, order_by=["attributes.start_time DESC"]))
+
+    def tags(self, name: str) -> Mapping[str, str]:
+        """The tags of the newest run of that name or id; none where there is no such run."""
+        if name.isalnum() and len(name) == 32:
+            for run in self.client.search_runs([self.experiment], f"attributes.run_id = '{name}'", max_results=1):
+                return dict(run.data.tags)
+        quoted = name.replace("'", "")
+        for run in self.client.search_runs([self.experiment], f"attributes.run_name = '{quoted}'", max_results=1):
+            return dict(run.data.tags)
+        return {}
+
+    def parent(self, run: str) -> str | None:
+        """The id of the run that a folder was logged as."""
+        query = f"tags.`kestrel.kind` = '{run.partition('-')[0]}' and tags.`kestrel.run` = '{run}'"
+        found = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
+        return str(found[0].info.run_id) if found else None
+
+    def _points(self, run_id: str, points: Sequence[Any]) -> None:
+        for at in range(0, len(points), BATCH):
+            self.client.log_batch(run_id, metrics=points[at : at + BATCH])
+
+    def _inputs(self, run_id: str, tables: Mapping[str, int], lake: str) -> None:
+        """The tables as datasets: the digest is the version."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        context = [InputTag("mlflow.data.context", "read")]
+        found = [
+            DatasetInput(Dataset(name, f"v{version}", "delta", f'{{"path": "{lake}/{name}", "delta_table_version": {version}}}'), context)
+            for name, version in tables.items()
+        ]
+        self.client.log_inputs(run_id, datasets=found)
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -80,10 +126,3 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         found |= flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
-
-
-def serve(config: Config, port: int) -> None:
-    """Run MLflow's own pages over the store, bound to this machine, until interrupted."""
-    store = Experiments(Path(config.runs), config.tracking)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri, "--host", "127.0.0.1", "--port", str(port)]
-    subprocess.run(command, check=False)

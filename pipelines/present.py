@@ -1,4 +1,4 @@
-"""Present: what a run found, as a table on the terminal, as MLflow runs, as a page."""
+"""Present: what a run found, as a table on the terminal."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,12 @@ from backtest.futures.result import PARTS
 from backtest.sweep import AXES, MEASURES
 from pipelines.config import Config
 from pipelines.console import say, show
-from pipelines.experiments import Experiments
 from pipelines.fits import RECORD, named
 from pipelines.ledger import Ledger
 from pipelines.publication import MANIFEST
 from pipelines.runs import DONE, read_json
 from pipelines.sweep import top
-from pipelines.trade import Source
-from pipelines.train import fits_of, home_of
+from pipelines.train import fits_of
 
 MODEL_COLUMNS = (
     "model",
@@ -67,34 +65,6 @@ def show_fits(runs: Path, *, delete: bool, as_json: bool) -> None:
     show(rows, title="Fits, those without a training deleted" if delete else "Fits", as_json=as_json)
 
 
-def log_training(folder: Path, config: Config) -> None:
-    """A parent run with the config and one child for each fold, model and seed, and one for each model over all folds."""
-    store = Experiments(Path(config.runs), config.tracking)
-    identity = read_json(folder / "identity.json")
-    tags = {"kestrel.kind": "train", "kestrel.run": folder.name}
-    parent = store.log(
-        folder.name, tags=tags, params=identity, files=[folder / name for name in ("config.json", "identity.json", "folds.json", DONE)]
-    )
-    for entry in fits_of(folder):
-        reached = read_json(home_of(folder, entry) / RECORD)["reached"][str(config.train.horizon)]
-        figures = {f"valid_{key}": value for key, value in reached.items()}
-        store.log(f"{entry['fold']}.{entry['model']}-{entry['seed']}", parent=parent, tags={"kestrel.kind": "fit"}, metrics=figures)
-    daily = pl.read_parquet(folder / "daily.parquet")
-    for model, rows in _by_model(read_json(folder / DONE)["models"]).items():
-        metrics = {f"{key}_{row['horizon']}": value for row in rows for key, value in row.items() if isinstance(value, float)}
-        run = store.log(f"{folder.name}/{model}", parent=parent, tags={"kestrel.kind": "model", "kestrel.model": model}, metrics=metrics)
-        for horizon in sorted({row["horizon"] for row in rows}):
-            part = daily.filter((pl.col("model") == model) & (pl.col("horizon") == horizon))
-            store.series(run, f"daily_rank_ic_{horizon}", part["date"].to_list(), part["rank_ic"].to_numpy())
-
-
-def _by_model(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["model"], []).append(row)
-    return found
-
-
 def show_backtest(folder: Path, *, as_json: bool) -> None:
     """The accounts of a backtest side by side."""
     found = read_json(folder / DONE)
@@ -111,20 +81,6 @@ def show_sweep(folder: Path, *, as_json: bool) -> None:
     shown = rows if as_json else [{name: row[name] for name in (*AXES, *MEASURES[:4], "turnover", "cost")} for row in rows]
     show(shown, title=str(folder), as_json=as_json)
     say(f"{words}\n{folder / 'sweep.html'}")
-
-
-def log_backtest(folder: Path, config: Config, source: Source) -> None:
-    """A parent run with the config and one child for each account, with the ICs of its scores where they are known."""
-    store = Experiments(Path(config.runs), config.tracking)
-    tags = {"kestrel.run": folder.name, "kestrel.source": source.name}
-    params = config.model_dump(mode="json", include={"backtest", "rules", "universe", "labels", "walk", "train", "model"})
-    parent = store.log(folder.name, tags={**tags, "kestrel.kind": "backtest"}, params=params, files=[folder / "config.json", folder / DONE])
-    known = _by_model(source.results["models"]) if source.results else {}
-    for row in read_json(folder / DONE)["models"]:
-        ics = {f"{key}_{one['horizon']}": one[key] for one in known.get(row["model"], []) for key in ("ic", "rank_ic", "rank_icir")}
-        metrics = {key: value for key, value in row.items() if isinstance(value, float)} | ics
-        child = {**tags, "kestrel.kind": "account", "kestrel.model": row["model"]}
-        store.log(f"{folder.name}/{row['model']}", parent=parent, tags=child, params=params, metrics=metrics)
 
 
 def show_status(rows: list[dict[str, Any]], *, as_json: bool) -> None:

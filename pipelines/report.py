@@ -27,10 +27,11 @@ from factors.ranks import row_moments
 from models.labels import forward_returns
 from pipelines.config import Config, stored
 from pipelines.explain import around, attributed, exposed, scene
-from pipelines.given import folder_name
+from pipelines.holdout import seen
 from pipelines.ledger import Ledger
+from pipelines.lookup import find
 from pipelines.portfolio import Ground, hedged, index_returns, trade
-from pipelines.runs import DONE, latest, read_json
+from pipelines.runs import DONE, read_json
 from pipelines.simulate import SIMULATED
 from pipelines.trade import scores_of
 
@@ -46,10 +47,11 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     page lies in the folder `<model>-zh`.  Raises KestrelError for a run or model that isn't there.
     """
     runs = Path(config.runs)
-    folder = latest(runs, "backtest") if run == "latest" else runs / folder_name(run, "The run")
-    found = read_json(folder / DONE)
+    folder, named = find(config, run, ("backtest",))
+    found, model = read_json(folder / DONE), model or named
     name = _account(found, folder, runs, model)
     config = stored(folder / "config.json", config)
+    lake = seen(lake, config.holdout, folder)
     ground = Ground.of(lake, config)
     scores = scores_of(pl.read_parquet(folder / "scores.parquet"), name, config)
     account = trade(scores, ground)
@@ -58,7 +60,7 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
     price = index_returns(ground, result.dates, BenchmarkSettings(index=benchmark.index, kind="price"))
     label = f"{benchmark.index} {'with dividends' if benchmark.kind == 'total_return' else 'price'}"
     title = f"{name} against {label}" if hedge is None else f"{name} hedged with {hedge.settings.product} futures, against cash"
-    seen = scene(lake, around(ground.market, result), benchmark.index)
+    stage = scene(lake, around(ground.market, result), benchmark.index)
     signals, outlook = Signals(), Outlook(note="No orders here: kestrel signal writes those of sleeves, which remember more than a book.")
     if not config.backtest.sleeves:
         scores_DN = to_panel(scores, "score", ground.market.axes)
@@ -69,10 +71,10 @@ def report(lake: Lake, config: Config, run: str = "latest", model: str | None = 
         comparison=Comparison(label, total, price),
         facts=_facts(lake, found, folder, name, result, config),
         signals=signals,
-        exposures=exposed(seen, result),
+        exposures=exposed(stage, result),
         outlook=outlook,
         names=dict(lake.read("securities").filter(pl.col("name").is_not_null()).select("symbol", "name").iter_rows()),
-        attribution=attributed(seen, result, ground.market, total, price),
+        attribution=attributed(stage, result, ground.market, total, price),
         capacity=_capacities(scores, ground, total, result),
         trail=account.trail,
         broken=breaches(result.returns_D, total, result.dates, config.backtest.covenant) if account.trail.forecasts.height else None,
@@ -152,16 +154,16 @@ def _outlook(ground: Ground, scores_DN: np.ndarray, result: Result) -> Outlook:
     if result.positions() and not due(strategy, np.array([number[session]]))[0]:
         later = next((day for day in sessions.dates if day > session and due(strategy, np.array([number[day]]))[0]), None)
         return Outlook(session, note=f"No orders: {strategy.kind} doesn't trade on this session" + (f", but next on {later}." if later else "."))
-    seen = market.until(place + 1)
-    scale_N = seen.scale_DN[-1]
-    held = {name: round(shares / scale_N[seen.axes.symbols.index(name)]) for name, shares in result.positions().items()}
+    past = market.until(place + 1)
+    scale_N = past.scale_DN[-1]
+    held = {name: round(shares / scale_N[past.axes.symbols.index(name)]) for name, shares in result.positions().items()}
     announced = lake.read("dividends").filter(pl.col("announced_on") <= last) if lake.has("dividends") and lake.price_basis == "raw" else None
     try:
         orders = next_orders(
             scores_DN[place],
             held,
             float(result.cash_D[-1]),
-            seen,
+            past,
             session=session,
             strategy=strategy,
             costs=config.backtest.costs,

@@ -19,6 +19,7 @@ from data.lake import Lake
 from data.panel import Floats, to_panel
 from data.progress import Counted, Track, silent
 from pipelines.config import Config
+from pipelines.holdout import seen, until_of
 from pipelines.ledger import Ledger
 from pipelines.portfolio import Ground, index_returns, span, versions
 from pipelines.prepare import digest
@@ -85,12 +86,12 @@ def run_sweep(lake: Lake, config: Config, source: Source, *, model: str | None =
     The folder holds sweep.parquet (a row a configuration), excess.parquet (daily, a column a configuration), sweep.html and sweep.json.
     Every configuration counts as a look at its dates in the ledger.
     """
-    lake = lake.pin()
+    lake = seen(lake.pin(), config.holdout)
     there = source.scores["model"].unique(maintain_order=True).to_list()
     name = model or (source.results["chosen"] if source.results and source.results.get("chosen") in there else there[0])
     if name not in there:
         raise KestrelError(f"{source.name} has no scores of '{name}'. It has: {', '.join(there)}.")
-    plain = {"versions": versions(lake, config), **config.model_dump(mode="json", include={"backtest", "sweep", "rules"})}
+    plain = {"versions": versions(lake, config), **until_of(lake), **config.model_dump(mode="json", include={"backtest", "sweep", "rules"})}
     folder = Path(config.runs) / f"sweep-{digest({'source': source.digest, 'model': name, 'lang': lang, **plain})}"
     if (folder / DONE).is_file():
         return folder, False

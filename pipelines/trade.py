@@ -19,6 +19,7 @@ from data.progress import Track, silent
 from data.validation import validated
 from pipelines.config import Config, stored
 from pipelines.given import folder_name, read_rows
+from pipelines.holdout import seen, until_of
 from pipelines.portfolio import Account, Ground, hedged, index_returns, trade, versions
 from pipelines.prepare import digest
 from pipelines.runs import DONE, latest, read_json, write_frame, write_json
@@ -43,9 +44,9 @@ class Source:
     seeds: pl.DataFrame | None = None  # the scores of each seed by itself, where there are several: also the column seed
 
 
-def trained_scores(runs: Path) -> Source:
-    """The scores of the latest training."""
-    folder = latest(runs, "train")
+def trained_scores(runs: Path, training: Path | None = None) -> Source:
+    """The scores of a training, by default the latest."""
+    folder = training or latest(runs, "train")
     return Source(pl.read_parquet(folder / "scores.parquet"), folder.name, folder.name, read_json(folder / DONE), seed_scores(folder))
 
 
@@ -67,9 +68,9 @@ def scores_file(path: Path) -> Source:
 
 def backtest(lake: Lake, config: Config, source: Source, *, track: Track = silent) -> tuple[Path, bool]:
     """Trade every model's scores, or with sleeves all of them in one account.  (the run's folder, whether anything was done)"""
-    lake = lake.pin()
+    lake = seen(lake.pin(), config.holdout)
     plain = config.model_dump(mode="json", include={"backtest", "rules"})
-    folder = Path(config.runs) / f"backtest-{digest({'source': source.digest, 'versions': versions(lake, config), **plain})}"
+    folder = Path(config.runs) / f"backtest-{digest({'source': source.digest, 'versions': versions(lake, config), **plain, **until_of(lake)})}"
     if (folder / DONE).is_file():
         return folder, False
     ground = Ground.of(lake, config)

@@ -22,6 +22,7 @@ from models.walk import correlations, scores
 from pipelines.build import current_factors
 from pipelines.config import Config
 from pipelines.fits import CHANCELESS, HOME, NAMED, Fit, abreast, code, fit_all, make_all, plan, reached, scored, seeds_of
+from pipelines.holdout import seen, until_of
 from pipelines.prepare import dataset_of, digest, names_of
 from pipelines.runs import DONE, read_json, write_frame, write_json
 from pipelines.scale import ScaleSettings, spread
@@ -69,14 +70,14 @@ class Task:
 def ground_of(lake: Lake, config: Config) -> dict[str, Any]:
     """All that a dataset depends on."""
     settings = config.model_dump(mode="json", include={"universe": True, "labels": True, "factors": {"clean"}})
-    return {**settings, "names": names_of(lake, config), "factor_table": current_factors(lake), "versions": _versions(lake)}
+    return {**settings, "names": names_of(lake, config), "factor_table": current_factors(lake), "versions": _versions(lake), **until_of(lake)}
 
 
 def identity(lake: Lake, config: Config) -> dict[str, Any]:
     """All that a training's numbers depend on."""
     settings = config.model_dump(mode="json", include={"universe", "factors", "labels", "walk", "train", "model"})
     made_by = {name: code(kind(name).model) for name in config.train.models}
-    return {**settings, "factor_table": current_factors(lake), "versions": _versions(lake), "code": made_by}
+    return {**settings, "factor_table": current_factors(lake), "versions": _versions(lake), "code": made_by, **until_of(lake)}
 
 
 def _versions(lake: Lake) -> dict[str, int]:
@@ -85,7 +86,7 @@ def _versions(lake: Lake) -> dict[str, int]:
 
 def folder_of(lake: Lake, config: Config) -> Path:
     """Where the training of this config on this lake lives."""
-    return Path(config.runs) / f"train-{digest(identity(lake, config))}"
+    return Path(config.runs) / f"train-{digest(identity(seen(lake, config.holdout), config))}"
 
 
 def train(lake: Lake, config: Config, *, track: Track = silent) -> tuple[Path, bool]:
@@ -104,7 +105,7 @@ def train_all(lake: Lake, configs: Sequence[Config], *, track: Track = silent) -
     from models.ranker.ring import joined  # torch takes seconds to import
 
     with joined() as ring:
-        return _train_all(lake.pin(), configs, ring, track if ring.leads else silent)
+        return _train_all(seen(lake.pin(), configs[0].holdout), configs, ring, track if ring.leads else silent)
 
 
 def _train_all(lake: Lake, configs: Sequence[Config], ring: "Ring", track: Track) -> list[tuple[Path, bool]]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.lake import ABOUT, Lake, version_at
+from pipelines.holdout import until_of
+from pipelines.publication import git_sha
 from pipelines.runs import DONE, read_json, write_json
 
 READ = "versions.json"
@@ -12,8 +14,9 @@ RECORDS = (DONE, "config.json", "manifest.json", "identity.json")
 
 
 def record(folder: Path, lake: Lake) -> None:
-    """Write beside a run's results which lake it read, and every table's version."""
-    write_json(folder / READ, {"lake": lake.uri, "versions": lake.versions() | {ABOUT: lake.version(ABOUT)}})
+    """Write beside a run's results which lake it read, every table's version, where it was sealed, and the commit of the code that ran."""
+    versions = lake.versions() | {ABOUT: lake.version(ABOUT)}
+    write_json(folder / READ, {"lake": lake.uri, "versions": versions, **until_of(lake), "git": git_sha()})
 
 
 def needed(lake: Lake, *homes: Path) -> dict[str, set[int]]:

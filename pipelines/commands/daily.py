@@ -94,7 +94,7 @@ def paper_(shared: Context, file: Path | None, day: datetime | None, lang: "Lang
 @config_option
 @JSON
 def retrain_(shared: Context, file: Path | None, as_json: bool) -> None:
-    """Train on what is known now; the new choice becomes the registry's champion where it is no worse on the last sessions.
+    """Train on what is known now: the champion's idea on newer data renews it where it is no worse, another idea becomes the challenger.
 
     \b
     Example:  kestrel retrain && kestrel --set batch.model=champion signal

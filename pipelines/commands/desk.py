@@ -1,4 +1,4 @@
-"""The commands of a desk's day: train, backtest, compare, report, signal, and the house around them."""
+"""The commands of a desk's day: train, backtest, sweep, report, and the house around them."""
 
 import os
 from pathlib import Path
@@ -29,15 +29,18 @@ def train_(shared: Context, file: Path | None) -> None:
               torchrun --nproc-per-node=2 --no-python kestrel train -c examples/csi500.toml
     """
     from pipelines.console import Bars, say
-    from pipelines.present import log_training, show_training
+    from pipelines.diary import log_training
+    from pipelines.present import show_training
     from pipelines.train import train
+    from pipelines.usage import Usage
 
     config = shared.config(file)
-    folder, done = train(shared.lake(config), config, track=Bars())
+    with Usage() as usage:
+        folder, done = train(shared.lake(config), config, track=Bars())
     if os.environ.get("RANK", "0") != "0":
         return  # one of torchrun's other processes, which has helped
     if done:
-        log_training(folder, config)
+        log_training(folder, config, usage)
     else:
         say(f"{folder} is complete already.")
     show_training(folder, config)
@@ -54,13 +57,16 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
     Example:  kestrel --set backtest.simulation.deal=close backtest
     """
     from pipelines.console import Bars, say
-    from pipelines.present import log_backtest, show_backtest
+    from pipelines.diary import log_backtest
+    from pipelines.present import show_backtest
     from pipelines.trade import backtest
+    from pipelines.usage import Usage
 
     config, source = traded(shared, file, scores_path)
-    folder, done = backtest(shared.lake(config), config, source, track=Bars())
+    with Usage() as usage:
+        folder, done = backtest(shared.lake(config), config, source, track=Bars())
     if done:
-        log_backtest(folder, config, source)
+        log_backtest(folder, config, source, usage)
     else:
         say(f"{folder} is complete already.")
     show_backtest(folder, as_json=as_json)
@@ -89,22 +95,6 @@ def sweep_(shared: Context, file: Path | None, scores_path: Path | None, model: 
     show_sweep(folder, as_json=as_json)
 
 
-@command(desk, "compare")
-@click.option("--last", default=20, show_default=True, help="How many runs.")
-@JSON
-def compare_(shared: Context, last: int, as_json: bool) -> None:
-    """Compare the last backtests in MLflow, what differs in their configs, and the models of the latest training, paired.
-
-    \b
-    Example:  kestrel compare --last 10
-    """
-    from pipelines.compare import compare, judge
-
-    compare(shared.config(), last=last, as_json=as_json)
-    if not as_json:
-        judge(shared.lake(), shared.config())
-
-
 @command(desk, "fits")
 @click.option("--delete", is_flag=True, help="Delete those that no training names.")
 @JSON
@@ -130,10 +120,12 @@ def report_(shared: Context, run: str, model: str | None, lang: "Lang", open_it:
     \b
     Example:  kestrel report latest --lang zh --open
     """
+    from pipelines.diary import log_page
     from pipelines.report import report
 
     config = shared.config()
     page = report(shared.lake(config), config, run, model, lang)
+    log_page(page, config)
     click.echo(str(page))
     if open_it:
         click.launch(str(page))
@@ -186,16 +178,3 @@ def config_(shared: Context, file: Path | None) -> None:
     Example:  kestrel config -c examples/csi500.toml
     """
     click.echo(shared.config(file).model_dump_json(indent=1))
-
-
-@command(desk, "ui")
-@click.option("--port", default=5000, show_default=True)
-def ui_(shared: Context, port: int) -> None:
-    """Open MLflow's pages over this desk's runs, on this machine only.
-
-    \b
-    Example:  kestrel ui --port 5001
-    """
-    from pipelines.experiments import serve
-
-    serve(shared.config(), port)

@@ -245,11 +245,12 @@ def oracle_(shared: Context, scores_path: Path | None, kinds: bool, as_json: boo
     Example:  kestrel --lake demo/lake --set runs=demo/runs data oracle
     """
     from pipelines.console import show
+    from pipelines.holdout import seen
     from pipelines.simulate import planted, shares
     from pipelines.trade import scores_file, trained_scores
 
     config = shared.config()
-    lake = shared.lake(config)
+    lake = seen(shared.lake(config), config.holdout)
     if kinds:
         show(shares(lake, config, planted(lake)), title="What was planted", as_json=as_json)
         return

@@ -120,6 +120,7 @@ def audit_(
               kestrel sentiment audit --attacks
     """
     from pipelines.console import say, show
+    from pipelines.holdout import seen
     from pipelines.meter import Meter
     from pipelines.sentiment import attacked, audited, scorer_of, verdict_rows
 
@@ -129,7 +130,7 @@ def audit_(
         if attacks:
             show(attacked(scorer), title=f"Attacks on {scorer.name}", as_json=as_json)
             return
-        lake, last = shared.lake(config), _day(cutoff)
+        lake, last = seen(shared.lake(config), config.holdout), _day(cutoff)
         verdict = audited(lake, config.sentiment, scorer, horizon=horizon, cutoff=last, limit=limit, start=_day(start), end=_day(end))
     show(verdict_rows(verdict), title=f"IC of {scorer.name} with the market-adjusted return over {horizon} sessions, 95 % interval", as_json=as_json)
     if verdict.breaches:
