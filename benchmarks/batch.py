@@ -1,8 +1,8 @@
 """The evening's batch of a whole desk on simulated markets of several sizes: seconds by step, and the most memory that the process held.
 
 Scores of news by a student, Alpha158 and the library, LightGBM and the ranker blended (the default model), an enhancement of 000905 chosen among
-all stocks, drift, publication.  The market is made, the student distilled and the models fitted in a process of its own before; then two
-evenings are published in a fresh one, of which the second is told.  Run on an idle machine:
+all stocks, drift, publication.  The market is made, the student distilled and the models fitted in a process of its own before; then a vendor
+brings two sessions to a fresh one, which publishes both, and the second is told.  Run on an idle machine:
 
 python -P benchmarks/batch.py --stocks 500 5000        (about twelve minutes, 14 GB for the market of 5,000)
 """
@@ -20,11 +20,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from data.calendar import Sessions
 from data.ingest import write_tables
 from data.lake import Lake
 from data.publication import ZONE
 from data.simulator import SimulationSettings, simulate
+from data.tables import TABLES
 from pipelines.batch.day import Asked, run_batch
 from pipelines.build import build_factors
 from pipelines.config import Config, parse
@@ -32,7 +32,8 @@ from pipelines.distil import distil_lake
 from pipelines.sentiment import scorer_of
 from pipelines.train import train
 
-YEARS, NEWS, TAUGHT = 3, 20_000, 60  # news of an evening; days of news that the student learns from
+YEARS, NEWS, TAUGHT, SESSIONS = 3, 20_000, 60, 2  # news of an evening; days of news that the student learns from; evenings published
+DAILY = ("bars", "caps", "index_bars", "futures_bars")  # what a session adds
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -50,23 +51,28 @@ def config_of(folder: Path) -> Config:
             "model": {"ranker": fast, "lightgbm_rank": {"threads": 2}},
             "sentiment": {"scorer": "student", "student": str(folder / "student")},
             "backtest": {"strategy": {"kind": "enhancement", "every": 1}},
-            "batch": {"book": "paper", "score_news": True},
+            "batch": {"book": "paper", "score_news": True, "fetch": True},
         },
         "the benchmark's config",
     )
 
 
 def prepare(stocks: int, folder: Path) -> None:
-    """A market whose last four sessions have the news of a whole market each, a student, factors and fitted models."""
-    config = config_of(folder)
+    """A lake that ends before the sessions that a vendor has, and all that an evening reads besides: news, a student, factors, fitted models."""
+    config, lake = config_of(folder), Lake(folder / "lake")
     wire = min(0.03 * 5000 / stocks, 1.0)  # as many titles to draw from on a small market
     made = simulate(SimulationSettings(stocks=stocks, members=min(500, int(stocks * 0.6)), years=YEARS, seed=1, news=wire)).tables
-    days = made["bars"]["date"].unique().sort().to_list()
-    tables = dict(made) | {"news": pl.concat([made["news"], *(evening(made["news"], day, place) for place, day in enumerate(days[-4:]))])}
-    lake = Lake(config.lake)
-    write_tables(lake, tables, "raw", {})
+    tables = {name: frame for name, frame in made.items() if name in TABLES}
+    days = tables["bars"]["date"].unique().sort().to_list()
+    began = {name: tables[name].filter(pl.col("date") < days[-SESSIONS - 1]) for name in DAILY}
+    evenings = [evening(tables["news"], day, place) for place, day in enumerate(days[-SESSIONS - 1 :])]
+    write_tables(lake, tables | began | {"news": pl.concat([tables["news"], *evenings])}, "raw", {})
+    (folder / "vendor").mkdir()
+    for name in DAILY:
+        tables[name].filter(pl.col("date") >= days[-SESSIONS - 1]).write_parquet(folder / "vendor" / f"{name}.parquet")
     distil_lake(lake, ["simulated"], days[0] + timedelta(days=TAUGHT), folder / "student", kind="linear", seed=0)
-    write_tables(lake, {"news_scores": made["news_scores"].with_columns(pl.lit(scorer_of(config.sentiment).name).alias("scorer"))}, "raw", {})
+    own = pl.lit(scorer_of(config.sentiment).name).alias("scorer")
+    write_tables(lake, {"news_scores": tables["news_scores"].with_columns(own)}, "raw", {})
     build_factors(lake, config)
     train(lake, config)
 
@@ -84,13 +90,17 @@ def evening(news: pl.DataFrame, day: date, place: int) -> pl.DataFrame:
 
 
 def measured(folder: Path) -> dict[str, float]:
-    """Seconds of each step of the second evening (the first one compiles), and the process's peak memory in GB."""
-    config = config_of(folder)
-    known = Lake(config.lake).read("bars", columns=["date"])["date"].max()
-    dates = Sessions.of(Lake(config.lake).read("calendar")).dates
-    at = dates.index(known)
-    for day in dates[at - 3 : at - 1]:
-        (outcome,) = run_batch(config, Asked(day=day))
+    """Seconds of each step of the last evening (the first one compiles), and the process's peak memory in GB."""
+    config, vendor = config_of(folder), {name: pl.read_parquet(folder / "vendor" / f"{name}.parquet") for name in DAILY}
+
+    def bring(lake: Lake, config: Config, day: date) -> list[str]:
+        del config
+        for name in DAILY:
+            lake.replace(name, vendor[name].filter(pl.col("date") == day), day, day)
+        return []
+
+    for day in vendor["bars"]["date"].unique().sort()[:SESSIONS]:
+        (outcome,) = run_batch(config, Asked(day=day), fetcher=bring)
         assert outcome.outcome == "published", outcome.reason
     return {**outcome.seconds, "all": sum(outcome.seconds.values()), "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 

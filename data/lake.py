@@ -30,7 +30,7 @@ KEPT = {"delta.logRetentionDuration": "interval 36500 days", "delta.enableExpire
 # Rows lie in the order of their keys, so the statistics of small row groups let a read of some sessions skip all others.
 LAYOUT = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=1 << 17)
 ATTEMPTS = 10  # of a replacement that others' commits overtake
-FILES = 32  # of a table, from which on they are joined
+FILES, ENTRIES = 32, 20  # of a table: files from which on they are joined, entries of its log after which it is summed up
 
 
 class Lake:
@@ -42,6 +42,7 @@ class Lake:
     def __init__(self, uri: str | Path, *, versions: Mapping[str, int] | None = None) -> None:
         self.uri = str(uri).rstrip("/")
         self.pinned = dict(versions or {})
+        self._past: dict[tuple[str, int], DeltaTable] = {}  # opened at a version, which never changes
 
     # -- what is there
 
@@ -90,11 +91,16 @@ class Lake:
         """The Delta table at a version, by default its newest.  Raises KestrelError where there is none, or its log can't be read."""
         if version is not None and version < 0:
             raise KestrelError(f"The lake at {self.uri} had no table '{name}' yet. See: kestrel data history {name}")
+        if version is not None and (name, version) in self._past:
+            return self._past[name, version]
         with reading(name, self.uri, version):
             try:
-                return DeltaTable(self.path(name), version=version)
+                table = DeltaTable(self.path(name), version=version)
             except TableNotFoundError:
                 raise self._missing(name) from None
+        if version is not None:
+            self._past[name, version] = table
+        return table
 
     # -- reading
 
@@ -124,8 +130,7 @@ class Lake:
 
     def write(self, name: str, frame: pl.DataFrame) -> int:
         """Validate and replace the whole table in one commit; returns its version."""
-        self._commit(name, validated(name, frame), schema_mode="overwrite")
-        return self.version(name)
+        return self._commit(name, validated(name, frame), schema_mode="overwrite")
 
     def stream(self, name: str, frames: Iterator[pl.DataFrame]) -> int:
         """Replace the whole table by frames that follow each other in the order of its keys, in one commit; returns its version.
@@ -150,25 +155,10 @@ class Lake:
             return self.write(name, frame)
         valid = validated(name, frame.filter(pl.col("date").is_between(start, end)))
         where = f"date >= '{start.isoformat()}' AND date <= '{end.isoformat()}'"
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self._commit(name, valid, predicate=where)
-                break
-            except Conflict:
-                if attempt == ATTEMPTS:
-                    raise
-        self._join_files(name)
-        return self.version(name)
-
-    def _join_files(self, name: str) -> None:
-        """Make few files of many, once opening them takes longer than reading: a commit that leaves every row as it is.
-
-        Where others write meanwhile it is left to the next who does.
-        """
-        table = self.open(name)
-        if len(table.file_uris()) > FILES:
-            with suppress(Conflict), writing(name, self.uri):
-                table.optimize.compact(writer_properties=LAYOUT)
+        for _ in range(1, ATTEMPTS):
+            with suppress(Conflict):
+                return self._commit(name, valid, predicate=where)
+        return self._commit(name, valid, predicate=where)
 
     def restore(self, name: str, version: int) -> int:
         """Make an earlier version the newest again, in a commit of its own; returns its version."""
@@ -179,12 +169,26 @@ class Lake:
         self.pinned.pop(name, None)
         return self.version(name)
 
-    def _commit(self, name: str, frame: pl.DataFrame, **options: str) -> None:
-        """One Delta commit that overwrites all rows, or those of a predicate."""
+    def _commit(self, name: str, frame: pl.DataFrame, **options: str) -> int:
+        """One Delta commit that overwrites all rows, or those of a predicate; returns the table's version."""
         with writing(name, self.uri):
             settings = {"configuration": KEPT, "writer_properties": LAYOUT, **options}
             frame.write_delta(self.path(name), mode="overwrite", delta_write_options=settings)
         self.pinned.pop(name, None)
+        return self._tidied(name)
+
+    def _tidied(self, name: str) -> int:
+        """The table's version, once small files are joined and the log is summed up where opening them would take longer than reading.
+
+        No row changes.  Where it fails, because others write or the disk is full, it is left to the next commit.
+        """
+        table = self.open(name)
+        with suppress(KestrelError), writing(name, self.uri):
+            if len(table.file_uris()) > FILES:
+                table.optimize.compact(writer_properties=LAYOUT)
+            if table.version() % ENTRIES == ENTRIES - 1:
+                table.create_checkpoint()
+        return int(table.version())
 
     # -- facts about the whole
 

@@ -111,6 +111,14 @@ def test_sessions_added_one_by_one_lie_in_few_files(lake: Lake, monkeypatch: pyt
         assert Lake(lake.uri, versions={"bars": version}).read("bars").equals(pl.concat([bars, *added[:count]]))
 
 
+def test_a_long_log_is_summed_up(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.lake.ENTRIES", 5)
+    versions = [lake.write("calendar", lake.read("calendar")) for _ in range(12)]
+    kept = sorted(int(path.name.split(".")[0]) for path in Path(lake.path("calendar")).glob("_delta_log/*.checkpoint.parquet"))
+    assert kept == [version for version in versions if version % 5 == 4]
+    assert all(Lake(lake.uri, versions={"calendar": version}).read("calendar").height for version in versions)
+
+
 def test_pinned_versions_read_the_past_and_unpinned_ones_the_present(lake: Lake, tables: Tables) -> None:
     before = lake.versions()
     assert set(before) == set(tables)
