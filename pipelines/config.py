@@ -93,12 +93,7 @@ class Factors(Settings):
 class Train(Settings):
     """Which models are trained, for which horizon, and with which seeds."""
 
-    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = (
-        "five_factors",
-        "ridge",
-        "lightgbm_rank",
-        "blend",
-    )  # or "module:Name"
+    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("five_factors", "ridge", "lightgbm_rank", "blend")
     seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (0,)
     horizon: PositiveInt = 5  # sessions of the label that models learn, and by whose validation RankIC one is chosen
 

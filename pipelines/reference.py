@@ -105,7 +105,8 @@ def settings() -> Iterator[tuple[str, str]]:
 
     seen: dict[type[BaseModel], str] = {}
     yield from section(TOP, Config, seen)
-    rows, fresh = [], []
+    rows: list[str] = []
+    fresh: list[tuple[str, str]] = []
     for name, kind in KINDS.items():
         cls, plain = type(kind.defaults), type(kind.defaults)()
         if cls not in seen:
@@ -210,7 +211,8 @@ def value(found: Any) -> str:
 
 def described(cls: type[BaseModel]) -> Described:
     """What the class and those it builds on say of themselves and of their fields."""
-    about, fields = [], {}
+    about: list[str] = []
+    fields: dict[str, str] = {}
     for one in reversed(cls.__mro__[: cls.__mro__.index(BaseModel)]):
         own = [name for name in inspect.get_annotations(one) if name in cls.model_fields]
         if not own:
