@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -110,6 +111,7 @@ def kestrel_complaint(rest: list[str]) -> str | None:
             sets += options.get("sets", [])
             for option in command.params:
                 given = options.get(option.name)
+                given = None if isinstance(given, Enum) else given  # how click says that an argument is missing
                 if isinstance(option, click.Argument) and option.required and given in (None, ()):
                     return f"{command.name} lacks {option.human_readable_name}"
                 if given is not None and not isinstance(option.type, click.Path):
