@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results results-ranker results-known results-backtest bench students bench-gpu audit clean
+.PHONY: setup demo test test-all lint fix results results-ranker results-known results-backtest bench students bench-gpu docs audit clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
@@ -61,6 +61,9 @@ students: $(VENV)/.dev  ## what students of sentiment reach on the research pack
 bench-gpu:  ## kernels and a whole training step, on a machine with a GPU and nothing but torch and triton
 	PYTHONPATH=. $(PYTHON) benchmarks/kernels.py
 	PYTHONPATH=. $(PYTHON) benchmarks/train_step.py
+
+docs: $(VENV)/.base  ## the reference of commands and settings, docs/reference.md
+	$(BIN)/python -P -m pipelines.reference docs/reference.md
 
 audit: $(VENV)/.dev  ## known vulnerabilities where the network allows to ask (exit code 4 where it doesn't), and a bill of materials: build/sbom.json
 	.ci/audit $(BIN)/python

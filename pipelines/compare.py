@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from backtest.report.labels import Lang, Words
 from backtest.report.markup import clean
 from data.errors import KestrelError
 from data.lake import Lake
@@ -108,7 +109,7 @@ def differences(params: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
-def compare_two(config: Config, a: str, b: str, *, model: str | None = None, html: Path | None = None, as_json: bool = False) -> None:
+def compare_two(config: Config, a: str, b: str, *, model: str | None = None, html: Path | None = None, lang: Lang = "en", as_json: bool = False) -> None:
     """Print two runs beside each other, and write their page where one is asked for."""
     found = contrast(config, a, b, model=model)
     names, figures, apart = {"A": found.a.name, "B": found.b.name}, found.figures(), found.settings()
@@ -116,7 +117,7 @@ def compare_two(config: Config, a: str, b: str, *, model: str | None = None, htm
     if html is not None:
         from pipelines.facing import page
 
-        write_text(html, page(found))
+        write_text(html, page(found, Words(lang)))
     if as_json:
         whole = {**names, "span": [first.isoformat(), last.isoformat()], "figures": figures, "settings": apart}
         sys.stdout.write(json.dumps(clean(whole), indent=1) + "\n")

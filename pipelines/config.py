@@ -51,7 +51,7 @@ class Settings(BaseModel):
 class Universe(Settings):
     """Which stocks of a session are learnt from, scored and traded."""
 
-    index: str = "000905.SH"
+    index: str = "000905.SH"  # whose members of the date
     members: Literal["index", "all"] = "index"  # "all": everything that traded
     # Before the first date with members a whole lake can still teach; on the pack these stocks became members later, so say so.
     before: Literal["all", "none"] = "all"
@@ -150,9 +150,9 @@ class Backtest(Settings):
 class Config(Settings):
     """Everything a run depends on besides the data."""
 
-    lake: str = "lake"
-    runs: str = "runs"
-    signals: str = "signals"
+    lake: str = "lake"  # a folder, or a URI such as s3://bucket/lake
+    runs: str = "runs"  # trainings, backtests, the ledger and MLflow's database
+    signals: str = "signals"  # what is published, a folder a session
     tracking: str | None = None  # an MLflow tracking URI; by default sqlite in `runs`
     universe: Universe = Universe()
     factors: Factors = Factors()

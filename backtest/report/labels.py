@@ -335,6 +335,36 @@ ZH = {
     "sessions between looks": "调仓间隔（日）",
     "costs, × the desk's": "费用倍数",
     "capital, CNY": "资金（元）",
+    # two runs beside each other
+    "A: {a} · B: {b} · {first} to {last}, the dates that both have": "A：{a} · B：{b} · {first} 至 {last}，双方共有的日期",
+    "Intervals of 95 %: circular block bootstrap of paired days, blocks of 20 sessions. What was is no promise and no investment advice.": (
+        "95 % 区间由逐日配对的循环分块自助法得出，每块 20 个交易日。过往表现不构成承诺，也不构成投资建议。"
+    ),
+    "{a} and {b}": "{a} 与 {b}",
+    "{measure}, {horizon} sessions": "{measure}（{horizon} 个交易日）",
+    "{name}, B − A, 95 %: {interval}": "{name}，B − A，95 % 区间：{interval}",
+    "B over A": "B 相对 A",
+    "net of costs, over the benchmark with dividends; below, what B is ahead of A": (
+        "扣费后，相对含分红基准；下图为 B 领先 A 的幅度"
+    ),
+    "Drawdowns of the excess": "超额回撤对比",
+    "from the highest so far": "自此前最高点",
+    "running sum of the daily ones, {horizon} sessions": "逐日累计，{horizon} 个交易日",
+    "95 % interval": "95 % 区间",
+    "on the dates that both have; an interval without 0 is a difference that luck hardly makes": (
+        "双方共有的日期；不含 0 的区间，差异很难用运气解释"
+    ),
+    "Figures": "各项指标",
+    "Setting": "设置",
+    "None.": "无。",
+    "What sets them apart": "差异所在",
+    "settings, versions of the tables, commit of the code": "设置、各表版本、代码提交",
+    "excess a year": "年化超额",
+    "excess a year, geometric": "年化几何超额",
+    "information ratio": "信息比率",
+    "largest drawdown of the excess": "超额最大回撤",
+    "turnover a year": "年换手",
+    "costs a year": "年费用",
 }
 
 

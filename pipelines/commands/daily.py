@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.commands.shared import DAY, JSON, Context, command, config_option
+from pipelines.commands.shared import DAY, JSON, LANG, Context, command, config_option
 
 if TYPE_CHECKING:
     from backtest.report.labels import Lang
@@ -70,7 +70,7 @@ def signal_(
 @command(daily, "paper")
 @config_option
 @click.option("--date", "day", type=DAY, help="Up to this session's close; default the lake's last.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="The language of the page's labels.")
+@LANG
 @JSON
 def paper_(shared: Context, file: Path | None, day: datetime | None, lang: "Lang", as_json: bool) -> None:
     """Tell the account that trades the published orders at the next session's prices, and write its report into runs/paper.

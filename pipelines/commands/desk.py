@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.commands.shared import JSON, Context, command, config_option
+from pipelines.commands.shared import JSON, LANG, Context, command, config_option
 
 if TYPE_CHECKING:
     from backtest.report.labels import Lang
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pipelines.trade import Source
 
 desk = click.Group()
-LANG = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="The language of the page's labels.")
 
 
 @command(desk, "train")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.commands.shared import JSON, Context, command
+from pipelines.commands.shared import JSON, LANG, Context, command
 
 if TYPE_CHECKING:
+    from backtest.report.labels import Lang
     from pipelines.config import Config
 
 experiments = click.Group()
@@ -19,8 +20,9 @@ experiments = click.Group()
 @click.option("--last", default=20, show_default=True, help="How many runs, where none is named.")
 @click.option("--model", help="One model of both runs; default the one that each chose on validation dates.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the comparison as a page, too.")
+@LANG
 @JSON
-def compare_(shared: Context, runs: tuple[str, ...], last: int, model: str | None, html: Path | None, as_json: bool) -> None:
+def compare_(shared: Context, runs: tuple[str, ...], last: int, model: str | None, html: Path | None, lang: "Lang", as_json: bool) -> None:
     """Compare two runs on the dates they share: settings, IC and excess with paired intervals; without names the last backtests in MLflow.
 
     A run is named by its folder or a piece of its name, by `latest`, or as MLflow names it; RUN/MODEL means one model of it.
@@ -35,7 +37,7 @@ def compare_(shared: Context, runs: tuple[str, ...], last: int, model: str | Non
     if runs:
         if len(runs) != 2:
             raise click.UsageError(f"Name two runs, or none; {len(runs)} were named.")
-        compare_two(config, runs[0], runs[1], model=model, html=html, as_json=as_json)
+        compare_two(config, runs[0], runs[1], model=model, html=html, lang=lang, as_json=as_json)
         return
     compare(config, last=last, as_json=as_json)
     if not as_json:

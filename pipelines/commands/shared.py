@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+LANG = click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="The language of the page's labels.")
 
 
 @dataclass

@@ -12,9 +12,9 @@ HOLES = re.compile(r"{(\w+)}")
 
 
 def said() -> set[str]:
-    """Every text that the package's code hands to `say`."""
+    """Every text that the code of the report, and of the page of two runs, hands to `say`."""
     found = set()
-    for path in FOLDER.glob("*.py"):
+    for path in [*FOLDER.glob("*.py"), FOLDER.parents[1] / "pipelines" / "facing.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
                 first = node.args[0]
@@ -32,7 +32,8 @@ def test_every_label_is_somewhere_in_the_code():
     code = "\n".join(path.read_text(encoding="utf-8") for path in FOLDER.parent.rglob("*.py") if path.name != "labels.py")
     elsewhere = ("active", "run", "model", "scores", "prices", "costs", "impact", "dividend tax", "volume")  # of facts, and of costs to come
     words = (FOLDER.parents[1] / "pipelines" / "explain.py").read_text(encoding="utf-8") + code.replace("_", " ") + code
-    known = words + (FOLDER.parents[1] / "pipelines" / "prepare.py").read_text(encoding="utf-8")
+    pages = "".join((FOLDER.parents[1] / "pipelines" / f"{name}.py").read_text(encoding="utf-8") for name in ("prepare", "facing", "contrast"))
+    known = words + pages
     assert [text for text in ZH if text not in known and text not in elsewhere] == []
 
 

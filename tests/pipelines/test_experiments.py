@@ -60,6 +60,12 @@ def beside(config: Config, desk: Path, accounts: Path, training: Path, capsys: p
     html = (desk / "two.html").read_text(encoding="utf-8")
     assert "<script src" not in html
     assert "What sets them apart" in html
+    compare_two(config, *names[0], html=desk / "two.html", lang="zh")
+    chinese = (desk / "two.html").read_text(encoding="utf-8")
+    assert "差异所在" in chinese
+    assert "What sets them apart" not in chinese
+    assert "RankIC（5 个交易日）" in chinese
+    capsys.readouterr()
     compare_two(config, *names[1], model="ridge")
     assert "B - A" in capsys.readouterr().out
 
