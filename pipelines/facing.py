@@ -22,7 +22,9 @@ def page(found: Contrast, say: Words = ENGLISH) -> str:
     rows, (first, last) = found.figures(), found.span
     cards = [*_curves(found, say), *_learnt(found, say), _figures(rows, say), _settings(found, say)]
     lede = say("A: {a} · B: {b} · {first} to {last}, the dates that both have", a=found.a.name, b=found.b.name, first=first, last=last)
-    footer = say("Intervals of 95 %: circular block bootstrap of paired days, blocks of 20 sessions. What was is no promise and no investment advice.")
+    footer = say(
+        "Intervals of 95 %: circular block bootstrap of paired days, blocks of 20 sessions. What was is no promise and no investment advice."
+    )
     title = say("{a} and {b}", a=_short(found, "a"), b=_short(found, "b"))
     return whole(title, lede, cards, top=_top(rows, found.a.horizon, say), footer=footer, lang=say.lang)
 

@@ -83,7 +83,7 @@ def complaint(words: list[str]) -> str | None:
     if program in ("python", "python3"):
         return python_complaint(rest)
     if program == "pytest":
-        return next((f"no tests at {path}" for path in tests_of(rest) if not list(ROOT.glob(path.partition("::")[0]))), None)
+        return next((f"no tests at {path}" for path in paths_of(rest) if not list(ROOT.glob(path.partition("::")[0]))), None)
     if program == "make":
         return next((f"no target {word}" for word in rest if not re.search(rf"^{word}:", (ROOT / "Makefile").read_text(), re.MULTILINE)), None)
     return None if program in SHELL or words[:2] == ["pip", "install"] else f"{program} is no program that this test knows"
@@ -96,7 +96,7 @@ def python_complaint(rest: list[str]) -> str | None:
     return complaint(rest[1:]) if rest[1] == "pytest" else None if find_spec(rest[1]) else f"no module {rest[1]}"
 
 
-def tests_of(rest: list[str]) -> list[str]:
+def paths_of(rest: list[str]) -> list[str]:
     """The paths among pytest's words; -m and -k take the word after them."""
     return [word for before, word in zip(["", *rest], rest, strict=False) if not word.startswith("-") and before not in ("-m", "-k")]
 
@@ -148,6 +148,7 @@ def test_every_block_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_exists_with_its_options_settings_and_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))  # the tutorial copies one
     found = [words for block in blocks(PAGES[name]) if block.language == "sh" for words in commands(block.text)]
     assert [f"{' '.join(words)}: {wrong}" for words in found if (wrong := complaint(words))] == []
 

@@ -344,9 +344,7 @@ ZH = {
     "{measure}, {horizon} sessions": "{measure}（{horizon} 个交易日）",
     "{name}, B − A, 95 %: {interval}": "{name}，B − A，95 % 区间：{interval}",
     "B over A": "B 相对 A",
-    "net of costs, over the benchmark with dividends; below, what B is ahead of A": (
-        "扣费后，相对含分红基准；下图为 B 领先 A 的幅度"
-    ),
+    "net of costs, over the benchmark with dividends; below, what B is ahead of A": ("扣费后，相对含分红基准；下图为 B 领先 A 的幅度"),
     "Drawdowns of the excess": "超额回撤对比",
     "from the highest so far": "自此前最高点",
     "running sum of the daily ones, {horizon} sessions": "逐日累计，{horizon} 个交易日",
