@@ -176,7 +176,7 @@ def test_versions_that_were_vacuumed_cost_time_alone(lake: Lake, small: Tables) 
     assert lake.read("factors").equals(before)
 
 
-@pytest.mark.parametrize("on", ["processes", "ray"])
+@pytest.mark.parametrize("on", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
 def test_parts_computed_elsewhere_give_the_same_bytes(on: str, built: Path, small: Tables, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     write_tables(lake, small, "raw", {})

@@ -111,6 +111,7 @@ def holding(folder: Path, texts: Iterator[str]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_commands_did_what_they_were_to_do(left: Path) -> None:
     said = (left / "stdout").read_text()
     codes = {words: int(code) for code, words in (line[5:].split(" ", 1) for line in said.splitlines() if line.startswith("exit "))}
@@ -120,6 +121,7 @@ def test_the_commands_did_what_they_were_to_do(left: Path) -> None:
     assert list(left.glob("signals/*/orders.csv"))
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_environment_is_in_anything_that_is_written_or_said(left: Path) -> None:
     assert holding(left, iter(SECRETS.values())) == []
 
@@ -133,6 +135,7 @@ def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
     assert {line.partition(":")[0] for line in holding(tmp_path, iter([secret]))} == {"log", "header", "rows.parquet"}
 
 
+@pytest.mark.slow
 def test_names_that_are_scripts_are_shown_in_pages_and_not_obeyed(left: Path) -> None:
     pages = {file.name: file.read_text(encoding="utf-8") for file in left.rglob("*.html")}
     assert "report.html" in pages
@@ -161,6 +164,7 @@ def _stream(content: bytes) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_no_file_that_the_chain_leaves_is_pickled(left: Path) -> None:
     files = [path for path in left.rglob("*") if path.is_file()]
     assert len(files) > 50
