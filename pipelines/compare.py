@@ -109,7 +109,9 @@ def differences(params: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
-def compare_two(config: Config, a: str, b: str, *, model: str | None = None, html: Path | None = None, lang: Lang = "en", as_json: bool = False) -> None:
+def compare_two(
+    config: Config, a: str, b: str, *, model: str | None = None, html: Path | None = None, lang: Lang = "en", as_json: bool = False
+) -> None:
     """Print two runs beside each other, and write their page where one is asked for."""
     found = contrast(config, a, b, model=model)
     names, figures, apart = {"A": found.a.name, "B": found.b.name}, found.figures(), found.settings()
