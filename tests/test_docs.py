@@ -24,7 +24,7 @@ from pipelines.cli import main
 from pipelines.config import load, parse
 
 ROOT = Path(__file__).parent.parent
-PAGES = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+PAGES = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])}
 MARKS = {
     "run": "run by this file, with the page's other ones and its files, in one empty folder",
     "example": "one command of many",
@@ -131,8 +131,8 @@ def kestrel_complaint(rest: list[str]) -> str | None:
 
 def anchors(page: str) -> set[str]:
     """The links that GitHub makes of a page's headings."""
-    plain = FENCE.sub("", page)
-    titles = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for title in HEADING.findall(plain)]
+    page = FENCE.sub("", page)
+    titles = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for title in HEADING.findall(page)]
     return {"#" + re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
