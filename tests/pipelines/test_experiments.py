@@ -94,11 +94,11 @@ def test_runs_are_logged_as_parents_and_children_compared_and_reported(desk: Pat
     with Usage() as usage:
         training, _ = train(lake, config)
     log_training(training, config, usage)
+    store = Experiments(desk / "runs", None)
+    once(store, training, config, usage)
     source = trained_scores(desk / "runs")
     accounts, _ = backtest(lake, config, source)
     log_backtest(accounts, config, source)
-    store = Experiments(desk / "runs", None)
-    once(store, training, config, usage)
     parent = store.find("`kestrel.kind`", "train")[0]
     fits = store.find("`kestrel.kind`", "fit", last=100)
     assert {run.data.tags["mlflow.parentRunId"] for run in fits} == {parent.info.run_id}
