@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, time
 
 import polars as pl
+from deltalake import DeltaTable
 
 CLOSE = time(15, 0)
+EARLIEST = "min.date"  # of a file's rows, in the table's log
 
 
 def as_of(tables: Mapping[str, pl.DataFrame], day: date) -> dict[str, pl.DataFrame]:
@@ -55,6 +57,21 @@ def first_difference(name: str, before: pl.DataFrame, after: pl.DataFrame) -> da
     old, new = (frame.with_columns(frame.hash_rows(seed=7).alias("_row")) for frame in (before, after))
     changed = pl.concat([old.join(new, on="_row", how="anti"), new.join(old, on="_row", how="anti")])
     return _first(name, changed)
+
+
+def unshared(before: DeltaTable, after: DeltaTable) -> date | None:
+    """A day before which two versions of a table hold the same rows, since they share the files; None where that isn't known.
+
+    A day's commit adds a file, so that a comparison from this day on reads a little of a table and not all of it.
+    """
+    if before.schema() != after.schema():
+        return None
+    old, new = (pl.DataFrame(table.get_add_actions(flatten=True)) for table in (before, after))
+    if not {"path", EARLIEST} <= {*old.columns} & {*new.columns}:
+        return None
+    apart = pl.concat([one.join(other, on="path", how="anti")[EARLIEST] for one, other in ((old, new), (new, old))])
+    first = apart.min()
+    return first if isinstance(first, date) and not apart.has_nulls() else None
 
 
 def _first(name: str, frame: pl.DataFrame) -> date | None:

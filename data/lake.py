@@ -42,7 +42,8 @@ class Lake:
     def __init__(self, uri: str | Path, *, versions: Mapping[str, int] | None = None) -> None:
         self.uri = str(uri).rstrip("/")
         self.pinned = dict(versions or {})
-        self._past: dict[tuple[str, int], DeltaTable] = {}  # opened at a version, which never changes
+        self._opened: dict[tuple[str, int], DeltaTable] = {}  # at a version, which never changes; lakes pinned from this one share them
+        self._facts: dict[int, dict[str, str]] = {}  # by the version of what the lake says of itself
 
     # -- what is there
 
@@ -66,7 +67,9 @@ class Lake:
 
     def version(self, name: str) -> int:
         """The Delta version a read of this table would give."""
-        return self.pinned[name] if name in self.pinned else int(self.open(name).version())
+        if name in self.pinned:
+            return self.pinned[name]
+        return int(self.open(name).version())
 
     def versions(self) -> dict[str, int]:
         """{table: version} of everything, to pin a run with."""
@@ -74,12 +77,18 @@ class Lake:
 
     def pin(self) -> "Lake":
         """This lake as it is now: whatever others write later, every read gives the same rows."""
-        return Lake(self.uri, versions=self.pinned | self.versions() | ({ABOUT: self.version(ABOUT)} if self.has(ABOUT) else {}))
+        return self.fixed(self.pinned | self.versions() | ({ABOUT: self.version(ABOUT)} if self.has(ABOUT) else {}))
+
+    def fixed(self, versions: Mapping[str, int]) -> "Lake":
+        """This lake with these tables at these versions."""
+        lake = Lake(self.uri, versions=versions)
+        lake._opened, lake._facts = self._opened, self._facts
+        return lake
 
     def at(self, moment: datetime) -> "Lake":
         """This lake as it was: each table at its newest version committed by then; tables begun later aren't there."""
         names = [*self.tables(), *([ABOUT] if self.has(ABOUT) else [])]
-        return Lake(self.uri, versions={name: version_at(self.history(name), moment) for name in names})
+        return self.fixed({name: version_at(self.history(name), moment) for name in names})
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """Delta's own log of a table, newest first."""
@@ -88,19 +97,29 @@ class Lake:
             return list(table.history())
 
     def open(self, name: str, version: int | None = None) -> DeltaTable:
-        """The Delta table at a version, by default its newest.  Raises KestrelError where there is none, or its log can't be read."""
+        """The Delta table at a version, by default its newest, to read from.  Raises KestrelError where there is none, or its log can't be read."""
         if version is not None and version < 0:
             raise KestrelError(f"The lake at {self.uri} had no table '{name}' yet. See: kestrel data history {name}")
-        if version is not None and (name, version) in self._past:
-            return self._past[name, version]
+        known = self._newest(name) if version is None else version
+        if known is not None and (name, known) in self._opened:
+            return self._opened[name, known]
+        table = self.opened(name, version)
+        self._opened[name, int(table.version())] = table
+        return table
+
+    def opened(self, name: str, version: int | None = None) -> DeltaTable:
+        """The same for the caller alone, who may change the table by it."""
         with reading(name, self.uri, version):
             try:
-                table = DeltaTable(self.path(name), version=version)
+                return DeltaTable(self.path(name), version=version)
             except TableNotFoundError:
                 raise self._missing(name) from None
-        if version is not None:
-            self._past[name, version] = table
-        return table
+
+    def _newest(self, name: str) -> int | None:
+        """The number of a local table's last log entry, for which nothing has to be opened; None where only opening tells."""
+        root = local(self.path(name))
+        entries = [] if root is None else [entry.stem for entry in root.glob("_delta_log/*.json")]
+        return max((int(stem) for stem in entries if stem.isdecimal()), default=None)
 
     # -- reading
 
@@ -163,7 +182,7 @@ class Lake:
     def restore(self, name: str, version: int) -> int:
         """Make an earlier version the newest again, in a commit of its own; returns its version."""
         refuse_broken(name, self.open(name, version))
-        table = self.open(name)
+        table = self.opened(name)
         with writing(name, self.uri):
             table.restore(version)
         self.pinned.pop(name, None)
@@ -172,22 +191,23 @@ class Lake:
     def _commit(self, name: str, frame: pl.DataFrame, **options: str) -> int:
         """One Delta commit that overwrites all rows, or those of a predicate; returns the table's version."""
         with writing(name, self.uri):
+            table = self.opened(name) if DeltaTable.is_deltatable(self.path(name)) else None
             settings = {"configuration": KEPT, "writer_properties": LAYOUT, **options}
-            frame.write_delta(self.path(name), mode="overwrite", delta_write_options=settings)
+            frame.write_delta(table or self.path(name), mode="overwrite", delta_write_options=settings)
         self.pinned.pop(name, None)
-        return self._tidied(name)
+        return self._tidied(name, table or self.opened(name))
 
-    def _tidied(self, name: str) -> int:
+    def _tidied(self, name: str, table: DeltaTable) -> int:
         """The table's version, once small files are joined and the log is summed up where opening them would take longer than reading.
 
         No row changes.  Where it fails, because others write or the disk is full, it is left to the next commit.
         """
-        table = self.open(name)
         with suppress(KestrelError), writing(name, self.uri):
             if len(table.file_uris()) > FILES:
                 table.optimize.compact(writer_properties=LAYOUT)
             if table.version() % ENTRIES == ENTRIES - 1:
                 table.create_checkpoint()
+        self._opened[name, int(table.version())] = table  # as it is from here on
         return int(table.version())
 
     # -- facts about the whole
@@ -197,10 +217,13 @@ class Lake:
         if not self.has(ABOUT):
             raise KestrelError(f"There is no lake at {self.uri}. Make one: kestrel data import FOLDER --mapping FILE, or: kestrel data simulate")
         about = self.open(ABOUT, self.pinned.get(ABOUT))
-        refuse_broken(ABOUT, about)
-        with reading(ABOUT, self.uri, self.pinned.get(ABOUT)):
-            rows = pl.scan_delta(about).collect()
-        return dict(zip(rows["key"].to_list(), rows["value"].to_list(), strict=True))
+        version = int(about.version())
+        if version not in self._facts:
+            refuse_broken(ABOUT, about)
+            with reading(ABOUT, self.uri, self.pinned.get(ABOUT)):
+                rows = pl.scan_delta(about).collect()
+            self._facts[version] = dict(zip(rows["key"].to_list(), rows["value"].to_list(), strict=True))
+        return dict(self._facts[version])
 
     def state(self, changes: Mapping[str, str]) -> None:
         """Add to the lake's facts, or change them."""

@@ -29,7 +29,7 @@ def migrate(uri: str | Path) -> list[str]:
     for name, frame in frames.items():
         validated(name, frame)  # all of them before the first is written
     for name, frame in frames.items():
-        table = lake.open(name)
+        table = lake.opened(name)
         with writing(name, lake.uri):
             table.alter.set_table_properties(KEPT)
         lake.write(name, frame)

@@ -31,7 +31,7 @@ def vacuum(lake: Lake, needed: Mapping[str, Collection[int]], *, hours: int, dry
     for name in [*TABLES, *OPEN_TABLES, ABOUT]:
         if lake.has(name):
             kept = tuple(sorted(set(needed.get(name, ()))))
-            table = lake.open(name)
+            table = lake.opened(name)
             with writing(name, lake.uri):
                 found.append(_swept(name, table, [version for version in kept if version <= table.version()], hours, dry_run))
     return found

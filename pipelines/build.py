@@ -14,7 +14,7 @@ import polars as pl
 from data import events, members, publication, reports
 from data import panel as data_panel
 from data.errors import KestrelError
-from data.history import first_difference
+from data.history import first_difference, unshared
 from data.lake import Lake
 from data.progress import Counted, Track, silent
 from factors import build, compute, elementwise, folds, kernels, machine, program, registry, sections, statements
@@ -114,7 +114,7 @@ def build_factors(lake: Lake, config: Config | None = None, *, track: Track = si
     factors, key = registry.select(sets=wanted.sets), wanted.key(versions)
     if state is not None and state.key == key:
         return build.Choice([factor for factor in factors if factor.name in state.definitions], {}), Work([], None)
-    panel = wanted.panel(Lake(lake.uri, versions=versions))  # of these versions, whatever others write meanwhile
+    panel = wanted.panel(lake.fixed(versions))  # of these versions, whatever others write meanwhile
     choice = build.choose(factors, panel, lake.price_basis)
     names = [factor.name for factor in choice.available]
     known = {} if state is None else state.definitions
@@ -162,22 +162,23 @@ def _since(lake: Lake, state: State | None, wanted: Asked, after: Mapping[str, i
     """The first day from which on values may differ from those that are there; None where the tables hold the same rows."""
     if state is None or (state.basis, state.scorer, state.latency, state.code) != (lake.price_basis, wanted.scorer, wanted.latency, code()):
         return date.min
-    before, old, days = state.versions, Lake(lake.uri, versions=state.versions), []
+    before, old, new, days = state.versions, lake.fixed(state.versions), lake.fixed(after), []
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             if name not in before or name not in after:
                 return date.min  # a column more or less may be null where it was not
             try:
-                was = _dated(old, name)
+                start = unshared(old.open(name, before[name]), new.open(name, after[name]))
+                was = _dated(old, name, start)
             except KestrelError:  # vacuumed
                 return date.min
-            days.append(first_difference("news" if name == "news_scores" else name, was, _dated(lake, name)))
+            days.append(first_difference("news" if name == "news_scores" else name, was, _dated(new, name, start)))
     return min((day for day in days if day is not None), default=None)
 
 
-def _dated(lake: Lake, name: str) -> pl.DataFrame:
-    """A table; scores of news with the moment at which their news was published."""
-    frame = lake.read(name)
+def _dated(lake: Lake, name: str, start: date | None) -> pl.DataFrame:
+    """A table from a day on; scores of news with the moment at which their news was published."""
+    frame = lake.read(name, start=start)
     return frame.join(lake.read("news").select("id", "published_at"), on="id", how="left") if name == "news_scores" else frame
 
 

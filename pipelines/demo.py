@@ -10,7 +10,7 @@ from data.lake import Lake
 from pipelines.build import build_factors
 from pipelines.config import Config, parse
 from pipelines.console import Bars, say, show
-from pipelines.diary import log_backtest, log_training
+from pipelines.diary import log_backtest, log_page, log_training
 from pipelines.present import show_signal, show_training
 from pipelines.report import report
 from pipelines.runs import DONE, read_json
@@ -51,15 +51,13 @@ def demo(folder: Path, *, stocks: int = STOCKS) -> None:
     market = settings_of(stocks=stocks, years=YEARS, seed=SEED, alpha="all")
     step("simulate", lambda: simulated(lake, market, track=track))
     step("factors", lambda: build_factors(lake, track=track))
-    training, trained = step("train", lambda: train(lake, config, track=track))
+    training, _ = step("train", lambda: train(lake, config, track=track))
     source = trained_scores(Path(config.runs))
-    accounts, traded = step("backtest", lambda: backtest(lake, config, source, track=track))
-    if trained:
-        step("mlflow: training", lambda: log_training(training, config))
-    if traded:
-        step("mlflow: backtest", lambda: log_backtest(accounts, config, source))
+    accounts, _ = step("backtest", lambda: backtest(lake, config, source, track=track))
+    step("mlflow: training", lambda: log_training(training, config))
+    step("mlflow: backtest", lambda: log_backtest(accounts, config, source))
     orders, written = step("signal", lambda: signal(lake, config))
-    page = step("report", lambda: finished_report(accounts) or report(lake, config, accounts.name))
+    page = step("report", lambda: finished_report(accounts) or reported(lake, config, accounts))
     show_training(training, config)
     show(verdict(training, accounts), title="Simulated CSI 500 enhancement, net of costs, against the index with dividends")
     show_signal(orders, written=written, as_json=False, first=10)
@@ -74,6 +72,13 @@ def step(label: str, work: Callable[[], T]) -> T:
     found = work()
     say(f"  {label}: {time.monotonic() - began:.0f} s")
     return found
+
+
+def reported(lake: Lake, config: Config, accounts: Path) -> Path:
+    """Write the page of these accounts, beside their figures in MLflow too."""
+    page = report(lake, config, accounts.name)
+    log_page(page, config)
+    return page
 
 
 def finished_report(accounts: Path) -> Path | None:

@@ -8,24 +8,29 @@ from typing import Any
 import polars as pl
 
 from backtest.metrics import relative_wealth
+from backtest.sweep import AXES
+from data.progress import Track, silent
 from pipelines.config import Config
 from pipelines.experiments import NOTE, Experiments
 from pipelines.fits import RECORD
 from pipelines.holdout import OPENED, shown
-from pipelines.runs import DONE, read_json
+from pipelines.runs import DONE, read_json, write_json
 from pipelines.trade import Source
 from pipelines.train import fits_of, home_of
 from pipelines.usage import Usage
 from pipelines.versions import READ
 
 Row = dict[str, Any]
+LOGGED = "logged.json"  # its presence means that all of the run is in the store that it names
 TRAINING = {"universe", "factors", "labels", "walk", "train", "holdout"}
 TRADING = TRAINING | {"backtest", "rules"}
+SWEEPING = TRADING | {"sweep"}
 
 
 def log_training(folder: Path, config: Config, usage: Usage | None = None) -> None:
     """A parent run with the config and one child for each fold, model and seed, and one for each model over all folds."""
-    store = Experiments(Path(config.runs), config.tracking)
+    if (store := _store(folder, config)) is None:
+        return
     found, fits = read_json(folder / DONE), fits_of(folder)
     params = _params(config, TRAINING)
     tags = _tags(folder, "train", found["span"]) | {"kestrel.models": " ".join(config.train.models), "kestrel.chosen": found["chosen"]}
@@ -48,11 +53,13 @@ def log_training(folder: Path, config: Config, usage: Usage | None = None) -> No
         for (horizon,), part in daily.filter(pl.col("model") == model).partition_by("horizon", as_dict=True, maintain_order=True).items():
             for figure in ("ic", "rank_ic") if horizon == config.train.horizon else ("rank_ic",):
                 store.series(run, f"daily_{figure}_{horizon}", part["date"].to_list(), part[figure].to_numpy())
+    _logged(folder, config, parent)
 
 
 def log_backtest(folder: Path, config: Config, source: Source, usage: Usage | None = None) -> None:
     """A parent run with the config and one child for each account, by date its equity and its excess, with the ICs of its scores."""
-    store = Experiments(Path(config.runs), config.tracking)
+    if (store := _store(folder, config)) is None:
+        return
     found = read_json(folder / DONE)
     tags = _tags(folder, "backtest", found["span"]) | {"kestrel.source": source.name}
     note = f"Accounts of {', '.join(row['model'] for row in found['models'])}, {_span(found)}, scores of {source.name}, net of costs."
@@ -70,6 +77,26 @@ def log_backtest(folder: Path, config: Config, source: Source, usage: Usage | No
         relative = relative_wealth(days["return"].to_numpy(), days["benchmark_return"].to_numpy()) - 1
         for name, values in (("nav", days["nav"].to_numpy()), ("excess", relative)):
             store.series(run, name, days["date"].to_list(), values)
+    _logged(folder, config, parent)
+
+
+def log_sweep(folder: Path, config: Config, usage: Usage | None = None, track: Track = silent) -> None:
+    """A parent run with the config, the page and what of the best is luck, and one child for each configuration."""
+    if (store := _store(folder, config)) is None:
+        return
+    found, frame = read_json(folder / DONE), pl.read_parquet(folder / "sweep.parquet")
+    own = _tags(folder, "sweep", found["span"]) | {"kestrel.source": found["source"], "kestrel.model": found["model"]}
+    note = f"{frame.height} configurations over the scores of {found['model']}, {_span(found)}, {found['source']}, net of costs."
+    luck = {key: value for key, value in found.items() if isinstance(value, float)}
+    best = {f"best.{key}": value for key, value in found["best"].items()}
+    files = [folder / name for name in ("config.json", READ, DONE, "sweep.html", "sweep.parquet")]
+    params = _params(config, SWEEPING)
+    parent = store.log(folder.name, tags={**own, NOTE: note}, params=params, metrics=luck | best, files=files, **_read(folder), usage=usage)
+    for row in track(frame.to_dicts(), "mlflow"):
+        point = {axis: row.pop(axis) for axis in AXES}
+        name = ", ".join(f"{axis} {value:g}" for axis, value in point.items())
+        store.log(name, parent=parent, tags={**own, "kestrel.kind": "configuration"}, params={"sweep": point}, metrics=row)
+    _logged(folder, config, parent)
 
 
 def log_page(page: Path, config: Config) -> None:
@@ -84,6 +111,19 @@ def by_model(rows: list[Row]) -> dict[str, list[Row]]:
     for row in rows:
         found.setdefault(row["model"], []).append(row)
     return found
+
+
+def _store(folder: Path, config: Config) -> Experiments | None:
+    """The store that a run has still to be written into, without what an attempt that was stopped left there; None where it is in."""
+    if (folder / LOGGED).is_file() and read_json(folder / LOGGED)["tracking"] == config.tracking:
+        return None
+    store = Experiments(Path(config.runs), config.tracking)
+    store.forget(folder.name)
+    return store
+
+
+def _logged(folder: Path, config: Config, parent: str) -> None:
+    write_json(folder / LOGGED, {"tracking": config.tracking, "run": parent})
 
 
 def _params(config: Config, sections: set[str], model: str | None = None) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import KestrelError
 from pipelines.usage import Usage
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # of 7, which keep a terminal waiting for minutes where no server is
 
 EXPERIMENT = "kestrel"
 BATCH = 1000  # metrics that MLflow takes at once
@@ -21,17 +23,26 @@ NOTE = "mlflow.note.content"
 
 
 class Experiments:
-    """One tracking store, by default sqlite and an artifact folder in `runs`; a server's URI keeps both there."""
+    """One tracking store, by default sqlite and an artifact folder in `runs`; a server's URI keeps both there.
+
+    Raises KestrelError where there is no store that answers.
+    """
 
     def __init__(self, runs: Path, uri: str | None = None) -> None:
         from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
 
         runs.mkdir(parents=True, exist_ok=True)
         self.uri = uri or f"sqlite:///{(runs / 'mlflow.db').resolve()}"
-        self.client = MlflowClient(tracking_uri=self.uri)
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        artifacts = None if self.uri.startswith("http") else (runs / "artifacts").resolve().as_uri()
-        self.experiment = found.experiment_id if found else self.client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        try:
+            self.client = MlflowClient(tracking_uri=self.uri)
+            found = self.client.get_experiment_by_name(EXPERIMENT)
+            artifacts = None if self.uri.startswith("http") else (runs / "artifacts").resolve().as_uri()
+            self.experiment = found.experiment_id if found else self.client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        except MlflowException as error:
+            why = str(error).partition(" (Caused by")[0]
+            kept = f"What was made is kept in {runs}: see `tracking`, then run the same again"
+            raise KestrelError(f"MLflow at {self.uri} doesn't answer: {why}. {kept}") from error
 
     def log(
         self,
@@ -82,6 +93,11 @@ class Experiments:
         query = f"tags.`kestrel.kind` = '{kind}' and tags.`kestrel.run` = '{run}' and tags.`kestrel.model` = '{model}'"
         for found in self.client.search_runs([self.experiment], query, max_results=1):
             self.client.log_artifact(found.info.run_id, str(file))
+
+    def forget(self, run: str) -> None:
+        """Delete what was logged of a run."""
+        for found in self.client.search_runs([self.experiment], f"tags.`kestrel.run` = '{run}'", max_results=50_000):
+            self.client.delete_run(found.info.run_id)
 
     def find(self, tag: str, value: str, *, last: int = 20) -> list[Any]:
         """The newest runs with a tag, newest first."""

@@ -5,7 +5,7 @@ where `shown` allows it.  The daily batch and the paper account publish and tell
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,9 @@ class Sealed(Lake):
                 rows = rows.filter(pl.col(column).dt.date() <= self.until if column != "date" else pl.col("date") <= self.until)
         return rows
 
-    def pin(self) -> "Sealed":
+    def fixed(self, versions: Mapping[str, int]) -> "Sealed":
         """As a lake's own, sealed as it is."""
-        return Sealed(self.uri, versions=super().pin().pinned, until=self.until)
-
-    def at(self, moment: datetime) -> "Sealed":
-        """As a lake's own, sealed as it is."""
-        return Sealed(self.uri, versions=super().at(moment).pinned, until=self.until)
+        return Sealed(self.uri, versions=versions, until=self.until)
 
 
 def seen(lake: Lake, held: HoldoutSettings, folder: Path | None = None) -> Lake:

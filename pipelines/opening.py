@@ -58,15 +58,13 @@ def open_holdout(lake: Lake, config: Config, name: str, run: str = "latest", *, 
         )
     made = {"family": name, "begin": held.begin, "end": held.end, "opened": opening.at, "of": found.folder.name}
     write_json(training / OPENED, made)
-    folder, trained = train(whole, own, track=track)
+    folder, _ = train(whole, own, track=track)
     assert folder == training
     source = trained_scores(Path(config.runs), training)
-    accounts, traded = backtest(whole, own, source, track=track)
+    accounts, _ = backtest(whole, own, source, track=track)
     write_json(accounts / OPENED, {**made, "opened": opening.at})
-    if trained:
-        log_training(training, own)
-    if traded:
-        log_backtest(accounts, own, source)
+    log_training(training, own)
+    log_backtest(accounts, own, source)
     rows = _figures(training, accounts, own, held)
     write_json(training / "opening.json", {**made, "written": datetime.now(UTC).isoformat(timespec="seconds"), "figures": rows})
     return Opened(training, accounts, rows)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,17 @@ def published(signals: Path) -> dict[date, dict[str, Any]]:
     found = {}
     for path in sorted(signals.glob(f"*/{MANIFEST}")):
         if not path.parent.name.startswith("."):
-            manifest = read_json(path)
+            manifest = _manifest(path, path.stat().st_mtime_ns)
             found[date.fromisoformat(str(manifest["session"]))] = manifest
     return found
+
+
+@lru_cache(maxsize=1000)
+def _manifest(path: Path, changed: int) -> dict[str, Any]:
+    """A manifest, read again once its file has changed."""
+    del changed
+    made: dict[str, Any] = read_json(path)
+    return made
 
 
 def publish(folder: Path, contents: Mapping[str, Content], manifest: Mapping[str, Any]) -> None:

@@ -163,7 +163,7 @@ def _published(now: Evening, fetcher: Fetcher | None) -> Outcome:
             return Outcome(day, "unchanged", folder=str(folder), trade_on=date.fromisoformat(made["trade_on"]), orders=int(made["orders"]))
         _refuse_history(lake, config, folder)
     _prepare(now, lake, fetcher)
-    lake = open_lake(config.lake).pin()
+    lake = lake.pin()
     with now.step("model"):
         choice, memory, book = _asked(now, lake)
         _refuse_stale(lake, choice, day, config.batch.model_age)
@@ -225,18 +225,17 @@ def _prepare(now: Evening, lake: Lake, fetcher: Fetcher | None) -> None:
         with now.step("fetch"):
             now.notes += fetcher(lake, config, day)
     with now.step("checks"):
-        findings = gate(open_lake(config.lake), config, day)
+        findings = gate(lake, config, day)
         now.notes += [f"{one.table}: {one.check}: {one.why}" for one in findings if one.check == "news feed"]
     if config.batch.score_news and not dry:
         with now.step("news"):
-            now.notes += _score_news(open_lake(config.lake), config, day)
+            now.notes += _score_news(lake, config, day)
     with now.step("factors"):
-        fresh = open_lake(config.lake)
         if dry:
-            current_factors(fresh)
+            current_factors(lake)
         else:
-            build_factors(fresh, config)
-        refuse_stranger(fresh, day)
+            build_factors(lake, config)
+        refuse_stranger(lake, day)
 
 
 def _score_news(lake: Lake, config: Config, day: date) -> list[str]:

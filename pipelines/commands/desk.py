@@ -38,10 +38,9 @@ def train_(shared: Context, file: Path | None) -> None:
         folder, done = train(shared.lake(config), config, track=Bars())
     if os.environ.get("RANK", "0") != "0":
         return  # one of torchrun's other processes, which has helped
-    if done:
-        log_training(folder, config, usage)
-    else:
+    if not done:
         say(f"{folder} is complete already.")
+    log_training(folder, config, usage if done else None)
     show_training(folder, config)
 
 
@@ -64,10 +63,9 @@ def backtest_(shared: Context, file: Path | None, scores_path: Path | None, as_j
     config, source = traded(shared, file, scores_path)
     with Usage() as usage:
         folder, done = backtest(shared.lake(config), config, source, track=Bars())
-    if done:
-        log_backtest(folder, config, source, usage)
-    else:
+    if not done:
         say(f"{folder} is complete already.")
+    log_backtest(folder, config, source, usage if done else None)
     show_backtest(folder, as_json=as_json)
 
 
@@ -84,13 +82,17 @@ def sweep_(shared: Context, file: Path | None, scores_path: Path | None, model: 
     Example:  kestrel --set sweep.k='[30, 50]' sweep --model blend
     """
     from pipelines.console import Bars, say
+    from pipelines.diary import log_sweep
     from pipelines.present import show_sweep
     from pipelines.sweep import run_sweep
+    from pipelines.usage import Usage
 
     config, source = traded(shared, file, scores_path)
-    folder, done = run_sweep(shared.lake(config), config, source, model=model, lang=lang, track=Bars())
+    with Usage() as usage:
+        folder, done = run_sweep(shared.lake(config), config, source, model=model, lang=lang, track=Bars())
     if not done:
         say(f"{folder} is complete already.")
+    log_sweep(folder, config, usage if done else None, track=Bars())
     show_sweep(folder, as_json=as_json)
 
 

@@ -152,10 +152,10 @@ def test_a_refused_write_leaves_the_previous_version_readable(lake: Lake, tables
 
 
 def test_a_write_that_dies_half_way_leaves_the_previous_version_readable(lake: Lake, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(frame: pl.DataFrame, target: str, **options: object) -> None:
+    def die(frame: pl.DataFrame, target: DeltaTable, **options: object) -> None:
         """A writer that has put its file and dies before the commit."""
         del options
-        frame.write_parquet(f"{target}/part-of-a-dead-writer.parquet")
+        frame.write_parquet(Path(lake.path("bars")) / "part-of-a-dead-writer.parquet")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_delta", die)

@@ -17,6 +17,7 @@ import polars as pl
 
 from data.lake import Lake
 from data.sources.source import VendorError
+from factors.registry import SETS, library
 from pipelines.batch.day import Asked, run_batch
 from pipelines.config import Config
 
@@ -30,6 +31,7 @@ def _compiled(number: int) -> int:
 
 
 _compiled(1)  # what numba sets up before its first function
+assert all(factor.expr.text for factor in library(SETS).values())  # modules of factors, and what their expressions keep
 
 
 def evening(config: Config, day: date, vendor: Path, fault: str | None = None, after: float = 0.0) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from data.errors import KestrelError
 from data.lake import open_lake
 from pipelines.compare import compare, compare_two, differences
 from pipelines.config import Config
 from pipelines.contrast import contrast
-from pipelines.diary import log_backtest, log_page, log_training
+from pipelines.diary import LOGGED, log_backtest, log_page, log_training
 from pipelines.experiments import Experiments, flattened
 from pipelines.report import report
 from pipelines.trade import backtest, trained_scores
@@ -70,15 +71,34 @@ def beside(config: Config, desk: Path, accounts: Path, training: Path, capsys: p
     assert "B - A" in capsys.readouterr().out
 
 
+def once(store: Experiments, training: Path, config: Config, usage: Usage) -> None:
+    """What is in the store isn't written again; what was stopped on its way there is, from the start."""
+    before = {run.info.run_id for run in store.find("`kestrel.run`", training.name, last=100)}
+    log_training(training, config)
+    assert {run.info.run_id for run in store.find("`kestrel.run`", training.name, last=100)} == before
+    (training / LOGGED).unlink()
+    log_training(training, config, usage)
+    after = {run.info.run_id for run in store.find("`kestrel.run`", training.name, last=100)}
+    assert len(after) == len(before)
+    assert not after & before
+
+
+def test_a_server_that_does_not_answer_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(KestrelError, match=r"MLflow at http://127.0.0.1:9 doesn't answer.*`tracking`.*run the same again"):
+        Experiments(tmp_path, "http://127.0.0.1:9")
+
+
 def test_runs_are_logged_as_parents_and_children_compared_and_reported(desk: Path, config_in: ConfigIn, capsys: pytest.CaptureFixture[str]) -> None:
     lake, config = open_lake(desk / "lake"), config_in(desk)
     with Usage() as usage:
         training, _ = train(lake, config)
     log_training(training, config, usage)
+    store = Experiments(desk / "runs", None)
+    once(store, training, config, usage)
     source = trained_scores(desk / "runs")
     accounts, _ = backtest(lake, config, source)
     log_backtest(accounts, config, source)
-    store = Experiments(desk / "runs", None)
     parent = store.find("`kestrel.kind`", "train")[0]
     fits = store.find("`kestrel.kind`", "fit", last=100)
     assert {run.data.tags["mlflow.parentRunId"] for run in fits} == {parent.info.run_id}

@@ -14,16 +14,36 @@ import pytest
 from data.ingest import write_tables
 from data.lake import Lake, open_lake
 from pipelines.build import build_factors
-from pipelines.config import Config
+from pipelines.config import Config, load
+from pipelines.experiments import Experiments
 from pipelines.runs import latest
 from pipelines.scale import ScaleSettings
 from pipelines.signal import signal
 from pipelines.trade import backtest, trained_scores
 from pipelines.train import train
 
-ROOT = Path(__file__).parents[2]
 ConfigIn = Callable[[Path], Config]
-TINY = {"lookback": 3, "width": 8, "time_inner": 8, "experts": 2, "active": 1, "expert_width": 8, "dropout": 0.0, "epochs": 2}
+TWO = """
+[walk]
+first = 2025-08-01
+train_years = 1
+valid_years = 1
+refit_months = 6
+every = 2
+
+[train]
+models = ["ridge", "ranker"]
+
+[model.ranker]
+lookback = 3
+width = 8
+time_inner = 8
+experts = 2
+active = 1
+expert_width = 8
+dropout = 0.0
+epochs = 2
+"""
 
 
 def desk_files(lake: Lake, config: Config) -> dict[str, bytes]:
@@ -52,23 +72,18 @@ def test_the_chain_on_an_object_store_gives_the_bytes_of_a_folder(
 
 
 @pytest.mark.slow
-def test_torchrun_trains_the_ranker_in_two_processes_and_all_else_in_one(desk: Path, config_in: ConfigIn) -> None:
-    base = config_in(desk)
-    changes = {"train": base.train.model_copy(update={"models": ("ridge", "ranker")}), "model": {"ranker": TINY}}
-    config = base.model_copy(update=changes)
-    alone, _ = train(open_lake(desk / "lake"), config)
+def test_torchrun_trains_the_ranker_in_two_processes_and_all_else_in_one(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    Path("two.toml").write_text(TWO)
+    alone, _ = train(open_lake("lake"), load(Path("two.toml")))
     one = pl.read_parquet(alone / "scores.parquet").sort("model", "date", "symbol")
-    shutil.rmtree(desk / "runs")
-    script = desk / "run.py"
-    script.write_text(
-        "from pathlib import Path\nfrom data.lake import open_lake\nfrom pipelines.config import Config\nfrom pipelines.train import train\n"
-        "config = Config.model_validate_json(Path('config.json').read_text())\ntrain(open_lake('lake'), config)\n"
-    )
-    (desk / "config.json").write_text(config.model_dump_json())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    subprocess.run(command, check=True, cwd=desk, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
-    two = pl.read_parquet(latest(desk / "runs", "train") / "scores.parquet").sort("model", "date", "symbol")
+    shutil.rmtree("runs")
+    command = ["torchrun", "--nproc-per-node=2", "--no-python", "kestrel", "train", "-c", "two.toml"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, check=True, env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"})
+    two = pl.read_parquet(latest(Path("runs"), "train") / "scores.parquet").sort("model", "date", "symbol")
     assert two.filter(model="ridge").equals(one.filter(model="ridge"))
     each = [frame.filter(model="ranker") for frame in (one, two)]
     assert each[0].select("date", "symbol").equals(each[1].select("date", "symbol"))
     assert np.corrcoef(each[0]["score"], each[1]["score"])[0, 1] > 0.999  # sums in another order, over two epochs
+    assert len(Experiments(Path("runs")).find("`kestrel.kind`", "train")) == 1

@@ -11,6 +11,8 @@ from backtest.sweep import SweepSettings
 from data.errors import KestrelError
 from data.lake import Lake, open_lake
 from pipelines.config import Config
+from pipelines.diary import log_sweep
+from pipelines.experiments import Experiments
 from pipelines.ledger import Ledger
 from pipelines.portfolio import Ground, trade
 from pipelines.sweep import run_sweep, top
@@ -46,6 +48,20 @@ def test_sweep_holds_the_accounts_that_backtests_give_and_is_done_once(desk: Pat
     rows, words = top(folder, 2)
     assert [row["information_ratio"] for row in rows] == sorted(frame["information_ratio"], reverse=True)[:2]
     assert "deflated Sharpe" in words
+
+
+def test_a_sweep_is_logged_with_a_child_a_configuration(desk: Path, config_in: ConfigIn) -> None:
+    lake, config = open_lake(desk / "lake"), config_in(desk).model_copy(update={"sweep": GRID})
+    folder, _ = run_sweep(lake, config, drawn(lake))
+    log_sweep(folder, config)
+    store = Experiments(desk / "runs")
+    (parent,), children = store.find("`kestrel.kind`", "sweep"), store.find("`kestrel.kind`", "configuration", last=10)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    frame = pl.read_parquet(folder / "sweep.parquet")
+    found = {(run.data.params["sweep.k"], run.data.params["sweep.every"]): run.data.metrics["information_ratio"] for run in children}
+    assert found == {(str(k), str(every)): ratio for k, every, ratio in frame.select("k", "every", "information_ratio").iter_rows()}
+    assert parent.data.metrics["best.information_ratio"] == frame["information_ratio"].max()
+    assert {"sweep.html", "sweep.parquet"} <= {file.path for file in store.client.list_artifacts(parent.info.run_id)}
 
 
 def test_every_configuration_is_a_look_at_its_dates(desk: Path, config_in: ConfigIn) -> None:
