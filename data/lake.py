@@ -59,7 +59,7 @@ class Lake:
     def has(self, name: str) -> bool:
         """Whether the table exists, or existed at the time that the lake is pinned to."""
         with reaching(self.uri):
-            return self.pinned.get(name, 0) >= 0 and bool(DeltaTable.is_deltatable(self.path(name)))
+            return self.pinned.get(name, 0) >= 0 and (self._newest(name) is not None or DeltaTable.is_deltatable(self.path(name)))
 
     def tables(self) -> list[str]:
         """Names of the tables that exist, in the order of data/tables.py."""

@@ -67,7 +67,7 @@ def account(ground: Ground, signals: Path) -> Result | None:
 
 def orders_of(signals: Path, session: date) -> pl.DataFrame:
     """The published orders of a session, columns ORDERS; raises KestrelError where they aren't what was published."""
-    return read_published(signals, session, "orders.csv").cast(ORDERS)  # type: ignore[arg-type]
+    return read_published(signals, session, "orders.csv", ORDERS)
 
 
 def book(ground: Ground, signals: Path) -> Book:

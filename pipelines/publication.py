@@ -31,14 +31,20 @@ def published(signals: Path) -> dict[date, dict[str, Any]]:
     found = {}
     for path in sorted(signals.glob(f"*/{MANIFEST}")):
         if not path.parent.name.startswith("."):
-            manifest = _manifest(path, path.stat().st_mtime_ns)
+            manifest = manifest_of(path.parent)
             found[date.fromisoformat(str(manifest["session"]))] = manifest
     return found
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """A published folder's manifest; raises KestrelError where it is missing or damaged."""
+    path = folder / MANIFEST
+    return _manifest(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
 @lru_cache(maxsize=1000)
 def _manifest(path: Path, changed: int) -> dict[str, Any]:
-    """A manifest, read again once its file has changed."""
+    """Read once for as long as the file stays as it is: an evening asks for each several times."""
     del changed
     made: dict[str, Any] = read_json(path)
     return made
@@ -81,13 +87,16 @@ def mend(signals: Path) -> None:
         shutil.rmtree(beside)
 
 
-def read_published(signals: Path, day: date, name: str) -> pl.DataFrame:
-    """A CSV of a published session; raises KestrelError where it isn't what was published."""
-    path, manifest = folder_of(signals, day) / name, read_json(folder_of(signals, day) / MANIFEST)
+def read_published(signals: Path, day: date, name: str, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """A CSV of a published session; raises KestrelError where it isn't what was published.
+
+    types: of its columns, by default told from all rows.
+    """
+    path, manifest = folder_of(signals, day) / name, manifest_of(folder_of(signals, day))
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(name):
         raise KestrelError(f"{path} isn't what was published (its sha256 differs from the manifest's). Restore it, or publish again: --again")
-    return pl.read_csv(path, infer_schema_length=None)
+    return pl.read_csv(content, infer_schema_length=None) if types is None else pl.read_csv(content, schema_overrides=types, infer_schema_length=0)
 
 
 @cache

@@ -23,9 +23,14 @@ EXAMPLES = ROOT / "examples"
 
 
 class Scheduling(LoadFileScheduling):
-    """Of two workers one takes a file whole, and all of tests/backtest, so that what numba compiles for accounts is compiled once."""
+    """Of two workers one takes a file whole, and all of tests/backtest, so that what numba compiles for accounts is compiled once.
+
+    A siege waits for processes most of its time, and is one of several at once.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/pipelines/test_siege.py"):
+            return nodeid
         return "tests/backtest" if nodeid.startswith("tests/backtest/") else str(super()._split_scope(nodeid))
 
 

@@ -3,6 +3,7 @@
 The fork server imports this once, and with it most of what an evening imports and sets up, so that a forked evening costs its own work.
 """
 
+import gc
 import os
 import resource
 import signal
@@ -32,6 +33,8 @@ def _compiled(number: int) -> int:
 
 _compiled(1)  # what numba sets up before its first function
 assert all(factor.expr.text for factor in library(SETS).values())  # modules of factors, and what their expressions keep
+gc.collect()
+gc.freeze()  # or every fork's collector would copy all of this
 
 
 def evening(config: Config, day: date, vendor: Path, fault: str | None = None, after: float = 0.0) -> None:
