@@ -21,10 +21,11 @@ import polars as pl
 
 from backtest.luck import expected_best, probabilistic_sharpe, ratio
 from data.lake import Lake, open_lake
+from models.ranker.body import STRAIGHT
 from models.ranker.model import Ranker
-from models.ranker.settings import RankerSettings
 from models.registry import load
 from models.verdict import thirds
+from models.walk import correlations
 from pipelines.charts import bars, heat
 from pipelines.compare import by_model, named
 from pipelines.config import Config, parse
@@ -59,14 +60,11 @@ NAMES = {
 TREES = ("lightgbm", "lightgbm_rank", "lambdarank")
 # Qlib's split: one fit, which is the walk's second.
 SPLIT = {"walk": {"first": date(2017, 1, 1), "refit_months": "never"}}
-# What is changed: settings of a model, or a section of the config.  Dense widths are those of the config's own ranker, see `ablated`.
-ABLATIONS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
-    "ranker: without the linear opinion": ("ranker", {"straight": False}, {}),
-    "ranker: no market gate, no FiLM": ("ranker", {"gate": 0.0, "film": False}, {}),
-    "ranker: no attention across stocks": ("ranker", {"cross_layers": 0}, {}),
-    "ranker: a random router": ("ranker", {"router": "random"}, {}),
-    "ranker: dense, of equal total weights": ("ranker_dense", {}, {}),
-    "LightGBM, rank labels: taught by every session": ("lightgbm_rank", {}, {"walk": {"every": 1}}),
+ABLATIONS: dict[str, dict[str, Any]] = {  # settings of the ranker that are changed
+    "without the linear opinion": {"straight": False},
+    "no market gate, no FiLM": {"gate": 0.0, "film": False},
+    "no attention across stocks": {"cross_layers": 0},
+    "a random router": {"router": "random"},
 }
 IC = {"ic": ("IC", ".4f"), "icir": ("ICIR", ".2f"), "rank_ic": ("RankIC", ".4f"), "rank_icir": ("RankICIR", ".2f")}
 ACCOUNT = {
@@ -91,7 +89,7 @@ def main() -> None:
     lake = open_lake(base.lake)
     configs = {"walk": base, "split": changed(base, SPLIT)}
     if not chosen.without_ablations:
-        configs |= {name: ablated(configs["split"], *ablation) for name, ablation in ABLATIONS.items()}
+        configs |= {name: ablated(configs["split"], settings) for name, settings in ABLATIONS.items()}
     trained = train_all(lake, list(configs.values()), track=Bars())
     folders = dict(zip(configs, (folder for folder, _ in trained), strict=True))
     found: dict[str, Any] = {"evaluations": max([count(config, folders[name]) for name, config in configs.items()])}
@@ -100,7 +98,7 @@ def main() -> None:
         found[name] = {"results": read_json(folders[name] / DONE), **verdict(*of), "accounts": accounts(*of, tries=found["evaluations"])}
     found["ablations"] = ablations(configs, folders)
     found["trees"] = best_trees(folders["split"], configs["split"].train.horizon)
-    found["experts"] = experts(lake, configs["split"], folders["split"])
+    found["inside"] = inside(lake, configs["split"], folders["split"])
     found["seconds"] = seconds(list(folders.values()))
     minutes = (time.monotonic() - began) / 60
     text = document(found, base)
@@ -133,13 +131,9 @@ def changed(config: Config, changes: Mapping[str, Mapping[str, Any]]) -> Config:
     return parse(raw, "a variant of the config")
 
 
-def ablated(config: Config, model: str, settings: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The config of an ablation: one model, with some of its settings, or of a section's, changed."""
-    whole = config.model_settings()["ranker"]
-    assert isinstance(whole, RankerSettings)
-    if model == "ranker_dense":
-        settings = {**settings, "expert_width": whole.expert_width * (1 + whole.experts)}
-    return changed(config, {"train": {"models": [model]}, "model": {model: {**config.model.get(model, {}), **settings}}, **sections})
+def ablated(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The config of an ablation: the ranker alone, some of its settings changed."""
+    return changed(config, {"train": {"models": ["ranker"]}, "model": {"ranker": {**config.model["ranker"], **settings}}})
 
 
 def count(config: Config, folder: Path) -> int:
@@ -173,13 +167,11 @@ def ablations(configs: Mapping[str, Config], folders: Mapping[str, Path]) -> lis
     """A row an ablation: its figures, and its daily RankIC less that of the whole ranker on the same dates."""
     rows = []
     whole = pl.read_parquet(folders["split"] / "daily.parquet").filter(pl.col("model") == "ranker")
-    for name, (model, _, _) in ABLATIONS.items():
-        if name not in configs:
-            continue
+    for name in (name for name in ABLATIONS if name in configs):
         own = pl.read_parquet(folders[name] / "daily.parquet").with_columns(pl.lit(name).alias("model"))
         gaps = {row["horizon"]: row for row in against(pl.concat([whole, own]), ["ranker"])}
         for horizon in configs[name].labels.horizons:
-            rows.append({**figures(folders[name])[model, horizon], "model": name, "gap": gaps[horizon]})
+            rows.append({**figures(folders[name])["ranker", horizon], "model": name, "gap": gaps[horizon]})
     return rows
 
 
@@ -191,8 +183,11 @@ def best_trees(folder: Path, horizon: int) -> list[Row]:
     return [row for row in against(pl.read_parquet(folder / "daily.parquet"), [best]) if row["horizon"] == horizon]
 
 
-def experts(lake: Lake, config: Config, folder: Path) -> dict[str, Any]:
-    """{"load": of each expert on the test dates, "apart": {third of a state: each expert's load there over its mean, less 1}}; the first seed's."""
+def inside(lake: Lake, config: Config, folder: Path) -> dict[str, Any]:
+    """Of the first seed's ranker on the test dates.
+
+    {"voters": {voter: (weight, RankIC by itself)}, "load": of each expert, "apart": {third of a state: each one's load over its mean, less 1}}.
+    """
     entry = next(entry for entry in fits_of(folder) if entry["model"] == "ranker")
     model = load(home_of(folder, entry) / "model")
     assert isinstance(model, Ranker)
@@ -207,7 +202,12 @@ def experts(lake: Lake, config: Config, folder: Path) -> dict[str, Any]:
         for name, state_S in states.items()
         for third, inside_S in thirds(state_S).items()
     }
-    return {"load": load_E.tolist(), "apart": apart}
+    alone = {
+        voter: float(np.nanmean(correlations(dataset, sessions, score_SN, config.train.horizon)[1]))
+        for voter, score_SN in model.opinions(dataset, sessions).items()
+    }
+    voters = {voter: (model.weights[voter], rank_ic) for voter, rank_ic in alone.items()}
+    return {"voters": voters, "load": load_E.tolist(), "apart": apart}
 
 
 def seconds(folders: Sequence[Path]) -> dict[str, float]:
@@ -236,11 +236,14 @@ def document(found: Mapping[str, Any], config: Config) -> str:
         {"changed": row["model"], "horizon": row["horizon"], **spread(row, IC), "RankIC less the whole ranker's": gap}
         for row, gap in zip(found["ablations"], gaps, strict=True)
     ]
-    parts += ["### Ablations, on Qlib's split", table(rows)] if rows else []
-    load_E = found["experts"]["load"]
+    parts += ["### Ablations of the ranker, on Qlib's split", table(rows)] if rows else []
+    load_E, voters = found["inside"]["load"], found["inside"]["voters"]
     loads = ", ".join(f"{share:.1%}" for share in load_E)
     parts += [
-        "### Experts",
+        "### Voters and experts",
+        f"{main}-session RankIC on the test dates of what votes in the ranker, each by itself (first seed): "
+        + ", ".join(f"{_voter(voter)} {rank_ic:.4f} (weight {weight:.2f})" for voter, (weight, rank_ic) in voters.items())
+        + ".",
         f"Share of the places that each routed expert got on the test dates (first seed): {loads}; the busiest has "
         f"{max(load_E) / np.mean(load_E) - 1:.0%} more than the mean. The plot shows by how much an expert is busier in a third of the sessions.",
         "![What the experts specialise in](ranker-experts.svg)",
@@ -248,6 +251,10 @@ def document(found: Mapping[str, Any], config: Config) -> str:
         "Mean seconds of a fit on one core: " + ", ".join(f"{NAMES[model]} {value:.0f}" for model, value in found["seconds"].items()) + ".",
     ]
     return signed("\n\n".join(parts))
+
+
+def _voter(name: str) -> str:
+    return "the linear opinion" if name == STRAIGHT else f"the head of {name} sessions"
 
 
 def judged(part: Mapping[str, Any], config: Config) -> list[str]:
@@ -307,8 +314,8 @@ def plots(found: Mapping[str, Any], horizon: int, doc: Path) -> None:
     value = {(row["model"], row["year"]): row["rank_ic"] for row in rows}
     series = {NAMES[model]: [value.get((model, year), float("nan")) for year in years] for model in models}
     write_text(doc.parent / "ranker-years.svg", bars([str(year) for year in years], series, title=f"{horizon}-session RankIC by year, walk-forward"))
-    apart = found["experts"]["apart"]
-    names = [f"expert {place}" for place in range(len(found["experts"]["load"]))]
+    apart = found["inside"]["apart"]
+    names = [f"expert {place}" for place in range(len(found["inside"]["load"]))]
     cells = [[apart[column][place] for column in apart] for place in range(len(names))]
     title = "Load of each expert in thirds of the market's volatility and past return, over its mean, less 1"
     write_text(doc.parent / "ranker-experts.svg", heat(names, list(apart), cells, title=title))

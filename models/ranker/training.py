@@ -31,6 +31,7 @@ from models.ranker.step import Lessons, Step, loss_of, mixed
 from models.ranker.straight import solve
 
 NOWHERE: Mapping[int, Path] = {}
+STRAIGHT_SHARE = 2 / 3  # of the vote
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,14 @@ def _judge(network: Body, lessons: Lessons, settings: RankerSettings) -> tuple[f
 
 
 def weights_of(votes: Mapping[str, Floats32], z_SN: Floats32) -> dict[str, float]:
-    """Half of the vote is the straight way's where there is one, the heads share the rest by their validation RankIC.
+    """The straight way has its share of the vote, where there is one; the heads share the rest by their validation RankIC.
 
     The epochs are chosen on those sessions, so a head looks better there than it is; the straight way doesn't, and would lose a fair count.
     """
     heads = weigh({voter: score_SN for voter, score_SN in votes.items() if voter != STRAIGHT}, z_SN)
     if STRAIGHT not in votes:
         return heads
-    return {voter: weight / 2 for voter, weight in heads.items()} | {STRAIGHT: 0.5}
+    return {voter: weight * (1 - STRAIGHT_SHARE) for voter, weight in heads.items()} | {STRAIGHT: STRAIGHT_SHARE}
 
 
 def _solve(ways: Sequence[Straight], lessons: Lessons, settings: RankerSettings) -> None:

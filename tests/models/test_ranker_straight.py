@@ -16,6 +16,7 @@ from models.ranker.parts import Straight
 from models.ranker.settings import RankerSettings
 from models.ranker.step import Lessons
 from models.ranker.straight import SHRINKAGE, solve
+from models.ranker.training import STRAIGHT_SHARE
 
 SESSIONS, STOCKS, FACTORS, LOOKBACK = 90, 40, 4, 2
 TRAIN, VALID, TEST = np.arange(5, 55), np.arange(57, 70), np.arange(72, 90)
@@ -150,6 +151,6 @@ def test_it_votes_beside_the_heads_unless_it_is_switched_off(planted: Dataset, b
     assert [list(vote) for vote in votes] == [voters, voters]
     assert all(sum(ranker.weights.values()) == pytest.approx(1) for ranker in rankers.values())
     if straight:  # chance has no part in it
-        assert rankers[1].weights["straight"] == 0.5
+        assert rankers[1].weights["straight"] == STRAIGHT_SHARE
         assert votes[0]["straight"].tobytes() == votes[1]["straight"].tobytes()
         assert mean_rank_ic(votes[0]["straight"], planted.label(5)[short.test]) > 0.1
