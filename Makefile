@@ -4,24 +4,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: setup demo test test-all lint fix results results-ranker results-known results-backtest bench students bench-gpu docs audit clean
+.PHONY: setup demo test fast test-all lint fix results results-ranker results-known results-backtest bench students bench-gpu docs audit clean
 
 setup: $(VENV)/.dev  ## the environment with everything that tests and lint need
 
 $(VENV)/.base: pyproject.toml requirements.lock
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c requirements.lock --upgrade pip
-	$(PIP) install --quiet -c requirements.lock -e .
+	$(PIP) install --quiet --no-compile -c requirements.lock -e .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --quiet -c requirements.lock --group dev
+	$(PIP) install --quiet --no-compile -c requirements.lock --group dev
 	touch $@
 
 demo: $(VENV)/.base  ## simulate a market and run everything on it
 	$(BIN)/kestrel demo
 
-test: lint  ## what CI runs
+test: $(VENV)/.dev  ## what CI runs: lint beside the tests, which wait now and then
+	@$(MAKE) --no-print-directory --output-sync -j 2 lint fast
+
+fast: $(VENV)/.dev  ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu and not live and not realweights"
 
 test-all: lint  ## the slow proofs too

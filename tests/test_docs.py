@@ -97,8 +97,8 @@ def python_complaint(rest: list[str]) -> str | None:
 
 
 def paths_of(rest: list[str]) -> list[str]:
-    """The paths among pytest's words; -m and -k take the word after them."""
-    return [word for before, word in zip(["", *rest], rest, strict=False) if not word.startswith("-") and before not in ("-m", "-k")]
+    """The paths among pytest's words; -m, -k and -n take the word after them."""
+    return [word for before, word in zip(["", *rest], rest, strict=False) if not word.startswith("-") and before not in ("-m", "-k", "-n")]
 
 
 def kestrel_complaint(rest: list[str]) -> str | None:

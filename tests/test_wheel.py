@@ -39,6 +39,7 @@ def run(home: Path, folder: Path, *words: str) -> str:
     return subprocess.run([home / "bin" / "kestrel", *words], check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=CLEAN).stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_in_a_clean_environment(home: Path, tmp_path: Path) -> None:
     asked = [home / "bin" / "python", "-c", "import data; print(data.__file__)"]
     assert subprocess.run(asked, check=True, capture_output=True, text=True, cwd=tmp_path, env=CLEAN).stdout.startswith(str(home))

@@ -127,6 +127,7 @@ def finds_nothing(market: Studied, trees: TreeSettings, kinds: tuple[str, ...]) 
         assert row["verdict"] == ""
 
 
+@pytest.mark.slow
 def test_no_model_finds_what_is_not_there(tmp_path: Path) -> None:
     market = studied(SimulationSettings(**SMALL, alpha=()), tmp_path, train_years=2, every=5)
     finds_nothing(market, QUICK_TREES, ("five_factors", "ridge", "lightgbm_rank"))

@@ -280,8 +280,8 @@ def survive(uri: str, kills: int) -> None:
         assert (found.height, found["session"].n_unique(), found["session"][0]) == (500, 1, earlier)
 
 
-def test_ten_writers_killed_at_work_leave_no_half_table_and_lose_no_commit(tmp_path: Path) -> None:
-    survive(str(tmp_path / "lake"), 10)
+def test_five_writers_killed_at_work_leave_no_half_table_and_lose_no_commit(tmp_path: Path) -> None:
+    survive(str(tmp_path / "lake"), 5)
 
 
 @pytest.mark.slow

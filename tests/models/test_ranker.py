@@ -18,7 +18,7 @@ from models.dataset import Dataset
 from models.folds import Fold
 from models.ranker.model import Ranker, fading
 from models.ranker.settings import MarketSettings, RankerSettings
-from models.ranker.training import weights_of
+from models.ranker.training import STRAIGHT_SHARE, weights_of
 from models.registry import KINDS
 from models.walk import judged
 
@@ -291,7 +291,7 @@ def test_threads_and_chance_of_the_process_are_left_as_they_were(planted: Datase
 def test_heads_are_those_asked_for(planted: Dataset, short: Fold, quick: RankerSettings) -> None:
     ranker = refit(planted, short, quick.model_copy(update={"heads": (1,), "epochs": 1}))
     assert ranker.horizons == (1,)
-    assert ranker.weights == {"1": 0.5, "straight": 0.5}
+    assert ranker.weights == pytest.approx({"1": 1 - STRAIGHT_SHARE, "straight": STRAIGHT_SHARE})
     with pytest.raises(KestrelError, match="horizon of 3 sessions"):
         refit(planted, short, quick.model_copy(update={"heads": (1, 3)}))
 

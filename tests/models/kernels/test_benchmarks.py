@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 BLOCKED = ("polars", "pydantic", "pandas", "numba", "click", "duckdb", "lightgbm", "mlflow")
 
 
-@pytest.mark.parametrize("script", ["kernels", "train_step"])
+@pytest.mark.parametrize("script", [pytest.param("kernels", marks=pytest.mark.slow), "train_step"])
 def test_a_benchmark_runs_to_its_end_on_a_cpu(script: str, tmp_path: Path) -> None:
     path = str(ROOT / "benchmarks" / f"{script}.py")
     blind = (

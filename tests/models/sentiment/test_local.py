@@ -134,7 +134,7 @@ def test_a_batch_padded_on_the_left_answers_as_each_piece_alone(scorer_of: Make)
             assert one == pytest.approx(other, abs=1e-5)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cap=st.integers(0, 24), extensions=st.integers(0, 3), seed=st.integers(0, 5), stop=st.floats(0, 1))
 def test_the_budget_holds_for_every_cap_stop_and_extension(scorer_of: Make, cap: int, extensions: int, seed: int, stop: float) -> None:
     scorer = scorer_of(cap=cap, extensions=extensions, seed=seed)
