@@ -1,5 +1,6 @@
 """Beyond one folder and one process: the chain on an object store, and a training that torchrun starts in two processes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ train_years = 1
 valid_years = 1
 refit_months = 6
 every = 2
+
+[factors]
+names = NAMES
 
 [train]
 models = ["ridge", "ranker"]
@@ -72,9 +76,9 @@ def test_the_chain_on_an_object_store_gives_the_bytes_of_a_folder(
 
 
 @pytest.mark.slow
-def test_torchrun_trains_the_ranker_in_two_processes_and_all_else_in_one(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_trains_the_ranker_in_two_processes_and_all_else_in_one(desk: Path, config_in: ConfigIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
-    Path("two.toml").write_text(TWO)
+    Path("two.toml").write_text(TWO.replace("NAMES", json.dumps(config_in(desk).factors.names)))
     alone, _ = train(open_lake("lake"), load(Path("two.toml")))
     one = pl.read_parquet(alone / "scores.parquet").sort("model", "date", "symbol")
     shutil.rmtree("runs")
