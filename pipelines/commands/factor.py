@@ -44,7 +44,7 @@ def show_factor(shared: Context, name: str) -> None:
     from factors.registry import select
     from pipelines.console import show
 
-    del shared
+    shared.config()  # and with it the modules that it names
     found = select([name])[0]
     facts = {"name": found.name, "family": found.family, "about": found.about, "expression": found.expr.text}
     facts |= {"needs": ", ".join(sorted(found.expr.needs)), "lookback": str(found.expr.lookback)}

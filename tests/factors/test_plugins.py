@@ -6,11 +6,13 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from data.errors import KestrelError
 from factors import plugins, registry
 from factors.plugins import extend
 from factors.registry import library
+from pipelines.cli import main
 
 MINE = """
 from factors.operators import cs_rank, returns
@@ -39,6 +41,14 @@ def test_a_module_in_the_working_folder_joins_the_library(tmp_path: Path) -> Non
     (tmp_path / "my_factors_a.py").write_text(MINE)
     extend(["my_factors_a"])
     assert library()["weekly_reversal"].family == "mine"
+
+
+def test_a_factor_of_the_configs_modules_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "my_factors_b.py").write_text(MINE.replace("weekly_reversal", "week_lost"))
+    (tmp_path / "kestrel.toml").write_text('[factors]\nmodules = ["my_factors_b"]\n')
+    shown = CliRunner().invoke(main, ["factors", "show", "week_lost"])
+    assert shown.exit_code == 0, shown.output
+    assert "Rank of the week's loss." in shown.output
 
 
 def test_no_folder_here_hides_a_package_of_kestrel(tmp_path: Path) -> None:
