@@ -22,10 +22,10 @@ demo: $(VENV)/.base  ## simulate a market and run everything on it
 	$(BIN)/kestrel demo
 
 test: $(VENV)/.dev  ## what CI runs: lint beside the tests, which wait now and then
-	@$(MAKE) --no-print-directory --output-sync -j 2 lint fast
+	@$(MAKE) --no-print-directory -j 2 lint fast
 
 fast: $(VENV)/.dev  ## the tests alone
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu and not live and not realweights"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu and not live and not realweights"
 
 test-all: lint  ## the slow proofs too
 	$(BIN)/python -m pytest -q -m "not live and not realweights"

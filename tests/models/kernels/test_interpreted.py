@@ -10,9 +10,10 @@ import pytest
 HERE = Path(__file__).parent / "interpreted"
 
 
-def test_kernels_agree_with_the_references_in_the_interpreter() -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_kernels_agree_with_the_references_in_the_interpreter(every: int) -> None:
     pytest.importorskip("triton", reason="triton is not installed: pip install 'kestrel[gpu]'")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "KESTREL_CASES_EVERY": str(every)}
     for worker in [name for name in environment if name.startswith("PYTEST_XDIST")]:
         del environment[worker]
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", f"pythonpath=. {HERE}"]
