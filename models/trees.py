@@ -4,6 +4,7 @@ Training another label, seed or size on the same rows reuses the binned rows: se
 Dims: F factors, S sessions, N stocks, R rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -96,7 +97,23 @@ class Trees:
     def fit(self, dataset: Dataset, train: Sessions, valid: Sessions, *, seed: int, track: Track = silent, checkpoints: Path | None = None) -> None:
         """Bin the rows and grow trees on them."""
         del checkpoints  # minutes at most: begun again
-        self.grow(bin_rows(dataset, train, valid, self.settings), seed=seed, track=track)
+        self.fit_seeds({seed: self}, dataset, train, valid, track=track)
+
+    @staticmethod
+    def fit_seeds(
+        trees: "Mapping[int, Trees]",
+        dataset: Dataset,
+        train: Sessions,
+        valid: Sessions,
+        *,
+        track: Track = silent,
+        checkpoints: Mapping[int, Path] | None = None,
+    ) -> None:
+        """Fit trees per seed on rows that are binned once; each is what `fit` alone would make it.  All have the same settings."""
+        del checkpoints
+        binned = bin_rows(dataset, train, valid, next(iter(trees.values())).settings)
+        for seed, one in trees.items():
+            one.grow(binned, seed=seed, track=track)
 
     def grow(self, binned: Binned, *, seed: int, track: Track = silent) -> None:
         """Grow trees on rows that are binned already; the result is that of `fit`."""

@@ -30,6 +30,7 @@ class Case(NamedTuple):
 MEASURED: dict[Case, float] = {}
 
 _forced: Path | None = None
+_silent = False
 
 
 @contextmanager
@@ -41,6 +42,22 @@ def forced(path: Path) -> Iterator[None]:
         yield
     finally:
         _forced = before
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """In this block no operation asks the device for a number on its way, as a CUDA graph demands; torch's paths then take more work instead."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
+
+def may_ask() -> bool:
+    """Whether an operation may ask the device for a number here."""
+    return not _silent
 
 
 def kernels_run(op: str, x: Tensor, shape: str, path: Path | None) -> bool:

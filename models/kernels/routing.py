@@ -50,7 +50,9 @@ def reference(logits_RE: Tensor, bias_E: Tensor, k: int, present_R: Tensor | Non
         expert_RK = expert_RK.masked_fill(~present_R[:, None], experts)
         weight_RK = weight_RK.masked_fill(~present_R[:, None], 0.0)
     order_P = expert_RK.flatten().argsort(stable=True)
-    return Route(expert_RK, weight_RK, order_P, torch.bincount(expert_RK.flatten(), minlength=experts + 1)[:experts])
+    # bincount would ask a GPU for its largest value.
+    counts_E = (expert_RK[..., None] == torch.arange(experts, device=expert_RK.device)).sum(dim=(0, 1))
+    return Route(expert_RK, weight_RK, order_P, counts_E)
 
 
 def shape_class(logits_RE: Tensor) -> str:

@@ -46,6 +46,7 @@ class Course:
     kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     epochs: list[Epoch] = field(default_factory=list)
     steps: int = 0
+    pace: float | Tensor = 0.0  # how far the averaged weights go towards the network's in a step
 
     def __post_init__(self) -> None:
         """List the weights once: walking through the modules costs as much as a small step."""
@@ -78,23 +79,29 @@ class Course:
         self.kept = {place: self.kept[place] for place in sorted(best)}
 
     @torch.no_grad()
-    def follow(self, memory: float) -> None:
-        """Move the averaged weights towards the network's; faster at first, when there is little to remember."""
-        memory = min(memory, (1 + self.steps) / (10 + self.steps))
+    def follow(self) -> None:
+        """Move the averaged weights towards the network's."""
         for mean, now in self.followers:
-            mean.lerp_(now, 1 - memory)
+            mean.lerp_(now, self.pace)
         for kept, moved in self.copies:
             kept.copy_(moved)
 
-    def set_rate(self, settings: RankerSettings, total: int) -> None:
-        """The rate of the next of `total` steps: up in a line, down along a cosine."""
+    def prepare(self, settings: RankerSettings, total: int) -> None:
+        """Rate and pace of the next of `total` steps: the rate goes up in a line and down along a cosine, the pace falls to what `average` leaves."""
+        rate = settings.rate * schedule(self.steps, total, settings.warmup)
         for group in self.optimiser.param_groups:
-            group["lr"] = settings.rate * schedule(self.steps, total, settings.warmup)
+            group["lr"] = _put(group["lr"], rate)
+        self.pace = _put(self.pace, 1 - min(settings.average, (2 + self.steps) / (11 + self.steps)))
 
 
-def begin(network: Body, settings: RankerSettings, seed: int) -> Course:
-    """A course before its first step."""
-    return Course(seed, network, deepcopy(network).eval().requires_grad_(False), _optimiser(network, settings))
+def begin(network: Body, settings: RankerSettings, seed: int, *, held: str | None = None) -> Course:
+    """A course before its first step.  held: the device where its rate and pace lie, so that recorded work reads those of the step; None: nowhere."""
+    course = Course(seed, network, deepcopy(network).eval().requires_grad_(False), _optimiser(network, settings))
+    if held is not None:
+        course.pace = torch.zeros((), device=held)
+        for group in course.optimiser.param_groups:
+            group["lr"], group["capturable"] = torch.zeros((), device=held), held != "cpu"
+    return course
 
 
 def schedule(step: int, total: int, warmup: float) -> float:
@@ -110,6 +117,11 @@ def mean_weights(kept: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of several epochs' weights, added in the order of the epochs."""
     states = [kept[place] for place in sorted(kept)]
     return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+
+
+def _put(place: float | Tensor, value: float) -> float | Tensor:
+    """The value, in the same tensor where there is one."""
+    return place.fill_(value) if isinstance(place, Tensor) else value
 
 
 def _optimiser(network: Body, settings: RankerSettings) -> torch.optim.Optimizer:

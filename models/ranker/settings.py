@@ -79,6 +79,7 @@ class RankerSettings(BaseModel):
     threads: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 on a GPU.  Weights and losses stay in float32
+    capture: bool = False  # whether a step on a GPU is one CUDA graph; on a CPU and under torchrun steps are as they are
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

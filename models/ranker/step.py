@@ -54,11 +54,19 @@ class Step:
     sessions: int
     counts: float  # 1; 0 where this member only looks on
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that changes from step to step, as long as sessions and slots are as many."""
+        return self.row_SNT, self.m_SM, self.y_SNH, self.known_SNH, self.weight_S, self.shifts
+
     @classmethod
-    def of(cls, lessons: Lessons, places: Sessions, ring: Ring, *, pairs: bool) -> "Step":
-        """This member's share of a step over these training sessions.  Slots and pairs are those of the whole step, so no share changes them."""
+    def of(cls, lessons: Lessons, places: Sessions, ring: Ring, *, pairs: bool, slots: int = 0) -> "Step":
+        """This member's share of a step over these training sessions.  Slots and pairs are those of the whole step, so no share changes them.
+
+        slots: perhaps more than its stocks need.
+        """
         device = lessons.panel.x_QF.device
-        slots = int(lessons.stocks_S[places].max())
+        slots = max(slots, int(lessons.stocks_S[places].max()))
         shifts = torch.randint(1, slots, (SHIFTS,)) if pairs and slots > 1 else torch.empty(0, dtype=torch.int64)
         own, counts = places[list(ring.share(len(places)))], 1.0
         if not len(own):  # more members than sessions: this one looks on
@@ -68,6 +76,15 @@ class Step:
         known_SNH = y_SNH.isfinite() & (batch.row_SNT[..., -1:] > 0)
         weight_S = counts * torch.from_numpy(lessons.weight_S[own]).to(device)
         return cls(batch.row_SNT, batch.m_SM, torch.where(known_SNH, y_SNH, 0.0), known_SNH, weight_S, shifts.to(device), len(places), counts)
+
+    def holds(self, other: "Step") -> bool:
+        """Whether another step has this one's shapes."""
+        return [one.shape for one in self.tensors] == [one.shape for one in other.tensors]
+
+    def take(self, other: "Step") -> None:
+        """Become another step of these shapes, in the same tensors."""
+        for own, theirs in zip(self.tensors, other.tensors, strict=True):
+            own.copy_(theirs)
 
 
 def loss_of(network: Body, lessons: Lessons, seen: Step, settings: RankerSettings) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ Dims: S sessions, N stocks, O opinions, E experts.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,13 @@ from models.blend import weigh, z_blend
 from models.dataset import Floats32, Sessions
 from models.kernels.experts import max_violation
 from models.ranker import checkpoint, ring
+from models.ranker.advance import Captured, advance
 from models.ranker.body import STRAIGHT, Body
 from models.ranker.course import Course, Epoch, begin, mean_weights
 from models.ranker.panel import Panel
 from models.ranker.parts import Straight
 from models.ranker.settings import RankerSettings
-from models.ranker.step import Lessons, Step, loss_of, mixed
+from models.ranker.step import Lessons, Step, mixed
 from models.ranker.straight import solve
 
 NOWHERE: Mapping[int, Path] = {}
@@ -64,20 +66,20 @@ def train(
     folders: by seed, perhaps, where each epoch leaves a checkpoint, and where a training that was stopped is taken up again.
     """
     _solve([network.straight for network in networks.values() if network.straight is not None], lessons, settings)
-    courses = [begin(network, settings, seed) for seed, network in networks.items()]
+    turns = [_Turn(network, seed, lessons, settings) for seed, network in networks.items()]
     identities = checkpoint.identities(settings, list(folders), lessons)
-    for course in courses:
-        if course.seed in folders:
-            checkpoint.restore(folders[course.seed], course, identities[course.seed])
-    while running := [course for course in courses if not course.stopped(settings)]:
+    for turn in turns:
+        if turn.course.seed in folders:
+            checkpoint.restore(folders[turn.course.seed], turn.course, identities[turn.course.seed])
+    while running := [turn for turn in turns if not turn.course.stopped(settings)]:
         # One that was killed between two seeds' checkpoints lets those behind catch up first.
-        number = min(len(course.epochs) for course in running)
-        running = [course for course in running if len(course.epochs) == number]
+        number = min(len(turn.course.epochs) for turn in running)
+        running = [turn for turn in running if len(turn.course.epochs) == number]
         _epoch(running, lessons, settings, track)
-        for course in running:
-            if course.seed in folders and ring.current().leads:
-                checkpoint.keep(folders[course.seed], course, identities[course.seed])
-    return courses
+        for turn in running:
+            if turn.course.seed in folders and ring.current().leads:
+                checkpoint.keep(folders[turn.course.seed], turn.course, identities[turn.course.seed])
+    return [turn.course for turn in turns]
 
 
 def conclude(course: Course, lessons: Lessons, settings: RankerSettings) -> Taught:
@@ -122,13 +124,12 @@ def load(network: Body, panel: Panel, sessions: Sessions) -> Floats:
     return np.stack(found)
 
 
-def _epoch(courses: Sequence[Course], lessons: Lessons, settings: RankerSettings, track: Track) -> None:
+def _epoch(turns: "Sequence[_Turn]", lessons: Lessons, settings: RankerSettings, track: Track) -> None:
     """Train each course on every session once, judge its averaged weights, and keep them while they are among the best."""
     total = settings.epochs * -(-len(lessons.train) // settings.batch)
-    turns = [_Turn(course, lessons, settings) for course in courses]
-    steps = list(zip(*(turn.batches for turn in turns), strict=True))
+    steps = list(zip(*(turn.open() for turn in turns), strict=True))
     stocks = [sum(int(lessons.stocks_S[places].sum()) for places in each) for each in steps]
-    for each in track(Sized(steps, stocks, "stocks"), _label(courses, settings)):
+    for each in track(Sized(steps, stocks, "stocks"), _label([turn.course for turn in turns], settings)):
         for turn, places in zip(turns, each, strict=True):
             turn.step(places, total)
     for turn in turns:
@@ -136,44 +137,43 @@ def _epoch(courses: Sequence[Course], lessons: Lessons, settings: RankerSettings
 
 
 class _Turn:
-    """One course's part of an epoch; chance is its own, whoever else takes turns."""
+    """One seed's part of a training; chance is its own, whoever else takes turns."""
 
-    def __init__(self, course: Course, lessons: Lessons, settings: RankerSettings) -> None:
-        self.course, self.lessons, self.settings = course, lessons, settings
-        self.loss, self.load_E = 0.0, torch.zeros(0, dtype=torch.float64)
-        course.network.train()
-        with torch_state(settings.threads, _chance(course)):
-            order = torch.randperm(len(lessons.train))
-        self.batches = [places.numpy() for places in torch.split(order, settings.batch)]
+    def __init__(self, network: Body, seed: int, lessons: Lessons, settings: RankerSettings) -> None:
+        self.lessons, self.settings, device = lessons, settings, lessons.panel.x_QF.device.type
+        captured = settings.capture and device == "cuda" and ring.current().size == 1
+        self.course = begin(network, settings, seed, held=device if captured else None)
+        self.slots = int(lessons.stocks_S.max()) if captured else 0  # of every step alike, since a graph knows one size
+        self.advance = Captured(self.course, lessons, settings) if captured else partial(advance, self.course, lessons, settings)
+
+    def open(self) -> list[Sessions]:
+        """Begin an epoch; the sessions of its steps."""
+        self.loss, self.load_E = torch.zeros((), dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
+        self.course.network.train()
+        with torch_state(self.settings.threads, _chance(self.course)):
+            order = torch.randperm(len(self.lessons.train))
+        return [places.numpy() for places in torch.split(order, self.settings.batch)]
 
     def step(self, places: Sessions, total: int) -> None:
         """One step of the weights, their average and the routing bias."""
-        course, settings, members = self.course, self.settings, ring.current()
+        course, settings = self.course, self.settings
         with torch_state(settings.threads, _chance(course, 1 + course.steps)):
-            course.set_rate(settings, total)
-            course.optimiser.zero_grad(set_to_none=True)
-            seen = Step.of(self.lessons, places, members, pairs=settings.pairs > 0)
-            loss, load_E = loss_of(course.network, self.lessons, seen, settings)
-            torch.autograd.backward(loss)
-            loss, load_E = loss.detach(), load_E.detach().float()
-            members.add_gradients(course.weights)
-            members.add([loss, load_E])
-            torch.nn.utils.clip_grad_norm_(course.weights, settings.clip)
-            course.optimiser.step()
-        course.network.rebalance(load_E, settings.balance)
+            course.prepare(settings, total)
+            seen = Step.of(self.lessons, places, ring.current(), pairs=settings.pairs > 0, slots=self.slots)
+            loss, load_E = self.advance(seen)
         course.steps += 1
-        course.follow(settings.average)
-        self.loss += float(loss) * len(places)
-        self.load_E = self.load_E + load_E.cpu() if len(self.load_E) else load_E.cpu().double()
+        # Summed where they are: to read them would be to wait for the device.
+        self.loss = self.loss + loss.double() * len(places)
+        self.load_E = self.load_E + load_E.double() if len(self.load_E) else load_E.double()
 
     def close(self) -> None:
         """Judge the averaged weights on the validation sessions and enter the epoch."""
-        course, settings = self.course, self.settings
+        course, settings, load_E = self.course, self.settings, self.load_E.cpu()
         with torch_state(settings.threads, course.seed):
             rank_ic, heads = _judge(course.averaged, self.lessons, settings)
-        share = tuple((self.load_E / self.load_E.sum().clamp(min=1)).tolist())
-        violation = max_violation(self.load_E) if len(self.load_E) else 0.0
-        course.close(Epoch(self.loss / len(self.lessons.train), rank_ic, violation, share, tuple(heads.values())), settings.keep)
+        share = tuple((load_E / load_E.sum().clamp(min=1)).tolist())
+        violation = max_violation(load_E) if len(load_E) else 0.0
+        course.close(Epoch(float(self.loss) / len(self.lessons.train), rank_ic, violation, share, tuple(heads.values())), settings.keep)
 
 
 def _judge(network: Body, lessons: Lessons, settings: RankerSettings) -> tuple[float, dict[str, float]]:

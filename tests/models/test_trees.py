@@ -19,6 +19,15 @@ def test_rows_binned_once_teach_every_label_as_if_binned_for_it(planted: Dataset
         assert shared.booster.model_to_string() == own.booster.model_to_string()
 
 
+def test_seeds_grown_on_the_same_bins_are_what_each_is_alone(planted: Dataset, fold: Fold) -> None:
+    together = {seed: Trees(SMALL) for seed in (1, 2)}
+    Trees.fit_seeds(together, planted, fold.train, fold.valid)
+    for seed, trees in together.items():
+        alone = Trees(SMALL)
+        alone.fit(planted, fold.train, fold.valid, seed=seed)
+        assert trees.booster.model_to_string() == alone.booster.model_to_string()
+
+
 def test_another_seed_grows_other_trees(planted: Dataset, fold: Fold) -> None:
     binned = bin_rows(planted, fold.train, fold.valid, SMALL)
     one, two = Trees(SMALL), Trees(SMALL)

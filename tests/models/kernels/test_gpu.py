@@ -1,13 +1,19 @@
-"""On a GPU: the kernels against float64, as benchmarks/kernels.py checks them, in a CUDA graph, and the whole network."""
+"""On a GPU: the kernels against float64, as benchmarks/kernels.py checks them, in a CUDA graph, the whole network, and a training."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from pydantic import BaseModel
 
 from benchmarks import kernels as bench
 from benchmarks import train_step
+from models.dataset import Dataset
+from models.folds import Fold
 from models.kernels.shapes import SMALL, TINY, Shape
+from models.ranker import training
+from models.ranker.model import Ranker
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")]
 
@@ -35,3 +41,17 @@ def test_a_whole_step_agrees_with_the_reference_and_is_captured_in_a_graph() -> 
     ours = train_step.step_of(net, seen, "triton")
     expected = ours().clone()
     assert torch.equal(train_step.captured(ours)(), expected)
+
+
+def test_a_captured_training_is_that_of_single_launches(
+    planted: Dataset, fold: Fold, small: dict[str, BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = small["ranker"].model_copy(update={"device": "cuda", "capture": True})
+    rankers = []
+    for steps in (training.Captured, partial(training.Captured, record=lambda work: work)):
+        monkeypatch.setattr(training, "Captured", steps)
+        rankers.append(Ranker(settings))
+        rankers[-1].fit(planted, fold.train, fold.valid, seed=0)
+    graph, single = rankers
+    assert [epoch.loss for epoch in graph.epochs] == pytest.approx([epoch.loss for epoch in single.epochs], rel=1e-3)
+    assert graph.epochs[-1].rank_ic == pytest.approx(single.epochs[-1].rank_ic, abs=0.01)
