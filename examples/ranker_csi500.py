@@ -254,7 +254,7 @@ def document(found: Mapping[str, Any], config: Config) -> str:
 
 
 def _voter(name: str) -> str:
-    return "the linear opinion" if name == STRAIGHT else f"the head of {name} sessions"
+    return "the linear opinion" if name == STRAIGHT else f"the {name}-session head"
 
 
 def judged(part: Mapping[str, Any], config: Config) -> list[str]:
