@@ -3,6 +3,7 @@
 Every function works along the last axis, counts finite values only and leaves the others NaN.
 """
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -105,6 +106,56 @@ def rank_gauss(values_SN: NDArray[np.floating]) -> Floats:
     return gauss
 
 
+def rank_gauss_columns(x_NF: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`rank_gauss` down the columns, to the same bits in float32 and several times as fast: one integer holds a value and its place."""
+    x_FN = np.ascontiguousarray(x_NF.T)
+    keys_FN, count_F = np.empty(x_FN.shape, dtype=np.uint64), np.empty(len(x_FN), dtype=np.int64)
+    _keys(x_FN, x_FN.view(np.uint32), keys_FN, count_F)
+    keys_FN.sort(axis=1)
+    out_NF = np.full(x_NF.shape, np.nan, dtype=np.float32)
+    for column, count in enumerate(count_F.tolist()):
+        _place(keys_FN[column, :count], _quantiles(count), out_NF[:, column])
+    return out_NF
+
+
+@lru_cache(maxsize=1024)
+def _quantiles(count: int) -> Floats:
+    """The normal quantile of each rank 1, 1.5 … count among so many, as `rank_gauss` computes it."""
+    from scipy.special import ndtri
+
+    ranks = 1 + np.arange(2 * count - 1) / 2
+    quantiles: Floats = ndtri(((ranks - 0.5) / max(count, 1) - 0.5) + 0.5)
+    return quantiles
+
+
+@njit(cache=True, nogil=True)
+def _keys(values_FN: NDArray[np.float32], bits_FN: NDArray[np.uint32], keys_FN: NDArray[np.uint64], count_F: NDArray[np.int64]) -> None:
+    sign, low, all_ones = np.uint64(0x80000000), np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFFFFFFFFFF)
+    for f in range(values_FN.shape[0]):
+        count = 0
+        for n in range(values_FN.shape[1]):
+            keys_FN[f, n] = all_ones  # absent: sorted behind the others
+            if np.isfinite(values_FN[f, n]):
+                # Turned so that integers are in the order of their floats; both zeros are one value.
+                bits = np.uint64(bits_FN[f, n]) if values_FN[f, n] != 0 else np.uint64(0)
+                bits = bits ^ low if bits & sign else bits | sign
+                keys_FN[f, n] = bits << np.uint64(32) | np.uint64(n)
+                count += 1
+        count_F[f] = count
+
+
+@njit(cache=True, nogil=True)
+def _place(keys_M: NDArray[np.uint64], quantiles: Floats, out_N: NDArray[np.float32]) -> None:
+    first = 0
+    while first < len(keys_M):
+        last = first
+        while last + 1 < len(keys_M) and keys_M[last + 1] >> np.uint64(32) == keys_M[first] >> np.uint64(32):
+            last += 1
+        for place in range(first, last + 1):
+            out_N[np.int64(keys_M[place] & np.uint64(0xFFFFFFFF))] = quantiles[first + last]
+        first = last + 1
+
+
 @njit(cache=True, nogil=True)
 def _mean_spread(values_SN: Floats, mean_S: Floats, spread_S: Floats, top_S: Floats) -> None:
     """Mean, population deviation and largest magnitude of each row, summed one value after the other.
@@ -159,8 +210,9 @@ def prepare(x_NF: NDArray[np.float32], how: Inputs) -> NDArray[np.float32]:
     """Inputs of one session, factor by factor across its stocks; NaN stays NaN."""
     if how == "raw":
         return x_NF
-    x_FN = np.ascontiguousarray(x_NF.T)
-    scaled_FN: Floats = rank_gauss(x_FN) if how == "rank_gauss" else np.clip(z_score(x_FN), -CLIP, CLIP)
+    if how == "rank_gauss":
+        return rank_gauss_columns(x_NF)
+    scaled_FN: Floats = np.clip(z_score(np.ascontiguousarray(x_NF.T)), -CLIP, CLIP)
     return scaled_FN.T.astype(np.float32, order="C")
 
 

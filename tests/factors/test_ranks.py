@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from factors.ranks import centred_ranks, grades, prepare, rank_gauss, rank_rows, z_score
+from factors.ranks import centred_ranks, grades, prepare, rank_gauss, rank_gauss_columns, rank_rows, z_score
 
 NAN = np.nan
 
+any_floats = st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, 1e-45, -np.inf])
+any_columns = arrays(np.float32, st.tuples(st.integers(0, 12), st.integers(0, 4)), elements=any_floats)
 tied_rows = arrays(np.float64, (3, 12), elements=st.sampled_from([-2.0, 0.0, 0.5, 3.0, np.nan, np.inf]))
 
 
@@ -28,6 +30,20 @@ def test_gaussian_ranks_are_the_normal_quantiles_of_the_mid_ranks(values_SN: np.
         finite = np.isfinite(row)
         expected = stats.norm.ppf((stats.rankdata(row[finite]) - 0.5) / max(finite.sum(), 1))
         assert gauss[finite] == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(any_columns)
+def test_the_fast_gaussian_ranks_are_the_slow_ones_to_the_bit(x_NF: np.ndarray) -> None:
+    slow_NF = rank_gauss(x_NF.T).T.astype(np.float32)
+    fast_NF = rank_gauss_columns(x_NF)
+    assert fast_NF.dtype == np.float32
+    assert np.array_equal(fast_NF, slow_NF, equal_nan=True)
+
+
+def test_a_whole_market_of_gaussian_ranks_is_the_slow_one_to_the_bit() -> None:
+    x_NF = np.random.default_rng(0).normal(size=(5000, 7)).round(2).astype(np.float32)
+    assert np.array_equal(rank_gauss_columns(x_NF), rank_gauss(x_NF.T).T.astype(np.float32))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
