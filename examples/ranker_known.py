@@ -187,6 +187,7 @@ def document(found: Mapping[str, Mapping[str, Any]], size: str) -> str:
         gap = part["gaps"]["lightgbm_rank"]
         over = f"{gap['gap']:+.4f} ({gap['low']:+.4f} … {gap['high']:+.4f})"
         relative = f"{gap['share'] - 1:+.0%} ({gap['share_low'] - 1:+.0%} … {gap['share_high'] - 1:+.0%})"
+        relative = relative if np.isfinite(gap["share"]) else "LightGBM has none"
         apart = {"ranker less LightGBM": over, "in shares of LightGBM's IC": relative}
         lines.append({"planted": KINDS[kind], "oracle's IC": f"{part['oracle_ic']:.4f}", **shares, **apart})
     texts = [
