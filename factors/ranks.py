@@ -1,6 +1,6 @@
 """Cross-sections by row: ranks with average ties, Gaussian ranks, z-scores, grades, and the inputs of a session made from them.
 
-Every function works along the last axis, counts finite values only and leaves the others NaN.
+Every function works along the last axis, `rank_gauss_columns` and `prepare` along the first, counts finite values only and leaves the others NaN.
 """
 
 from functools import lru_cache
